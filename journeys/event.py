@@ -1,0 +1,135 @@
+"""What happened: one event, the scopes it was about, and the products it may name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from journeys.vocabulary import GRAINS, OBSERVABILITIES, ROLES, VISIBILITIES
+
+EARLIEST_YEAR = 1900  # years outside are place-holders ("0001", "9999"), not moments
+LATEST_YEAR = 2200
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What an event was about."""
+
+    grain: str  # "category", "product" or "item"
+    id: str
+    role: str = "primary"  # "primary", "candidate" or "mentioned"
+
+    def __post_init__(self) -> None:
+        if self.grain not in GRAINS:
+            raise ValueError(f"grain must be one of {', '.join(GRAINS)}")
+        if self.role not in ROLES:
+            raise ValueError(f"role must be one of {', '.join(ROLES)}")
+        if not self.id or "\0" in self.id:
+            raise ValueError("a scope's id must not be empty or hold NUL")
+
+
+@dataclass(frozen=True, slots=True)
+class JourneyEvent:
+    """One thing that happened at one moment."""
+
+    event_id: str  # the same input always gives the same id
+    event_type: str  # object_verb in the past tense: "ticket_opened"
+    occurred_at: datetime  # when it happened, UTC; not when we read it
+    source: str  # the Singer stream it came from
+    source_key: str = ""  # the record's key in that stream
+    recorded_at: datetime | None = None  # when the source wrote it
+    subject: str | None = None  # "namespace:id" of the person: "email:ana@acme.test"
+    account: str | None = None  # the company or household, same form
+    scopes: tuple[Scope, ...] = ()
+    channel: str | None = None
+    visibility: str = "owned"
+    observability: str = "observed"
+    value: str | None = None  # decimal string, never a float
+    currency: str | None = None  # ISO 4217
+    properties: dict[str, Any] = field(default_factory=dict)
+    supersedes: str | None = None  # event_id of the event that this one corrects
+
+    def __post_init__(self) -> None:
+        if self.occurred_at.tzinfo is not UTC:
+            object.__setattr__(self, "occurred_at", as_utc(self.occurred_at, "occurred_at"))
+        if not EARLIEST_YEAR <= self.occurred_at.year <= LATEST_YEAR:
+            raise ValueError(
+                f"occurred_at must lie between the years {EARLIEST_YEAR} and {LATEST_YEAR}"
+            )
+        if self.recorded_at is not None and self.recorded_at.tzinfo is not UTC:
+            object.__setattr__(self, "recorded_at", as_utc(self.recorded_at, "recorded_at"))
+        if self.visibility not in VISIBILITIES:
+            raise ValueError(f"visibility must be one of {', '.join(VISIBILITIES)}")
+        if self.observability not in OBSERVABILITIES:
+            raise ValueError(f"observability must be one of {', '.join(OBSERVABILITIES)}")
+        if not self.event_id or not self.event_type:
+            raise ValueError("event_id and event_type must not be empty")
+
+
+def as_utc(moment: datetime, name: str) -> datetime:
+    """The same moment in UTC; a time without a zone is refused, never guessed."""
+    if moment.tzinfo is None:
+        raise ValueError(f"{name} must have a time zone")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{name} lies outside the calendar") from None
+
+
+def isoformat(moment: datetime) -> str:
+    """``2026-01-02T03:04:05Z``; a fraction of a second only where there is one."""
+    return moment.replace(tzinfo=None).isoformat() + "Z"
+
+
+def event_id(stream: str, rule: str, key: str, occurred_at: datetime, part: str = "") -> str:
+    """32 hex digits that name this event on every machine and in every run.
+
+    ``part`` tells apart the events that one rule makes of one record.
+    """
+    text = "\x1f".join((stream, rule, key, occurred_at.isoformat(), part))
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def version_key(event: JourneyEvent) -> tuple[str, str]:
+    """Orders two versions of one event: what the source wrote last, then by content.
+
+    A total order that arrival cannot change, so that every store keeps the same version.
+    """
+    recorded = isoformat(event.recorded_at) if event.recorded_at else ""
+    content = json.dumps(
+        [
+            event.event_type,
+            event.occurred_at.isoformat(),
+            event.source,
+            event.source_key,
+            event.subject,
+            event.account,
+            [(scope.grain, scope.id, scope.role) for scope in event.scopes],
+            event.channel,
+            event.visibility,
+            event.observability,
+            event.value,
+            event.currency,
+            event.properties,
+            event.supersedes,
+        ],
+        sort_keys=True,
+        default=str,
+    )
+    return recorded, content
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One product of the catalogue, and the other names that sources call it by."""
+
+    product_id: str
+    name: str | None = None
+    category: str | None = None  # path: "electronics/laptops"
+    aliases: tuple[str, ...] = ()
+    relations: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
