@@ -1,0 +1,84 @@
+"""Which product a scope means: aliases, categories, and items that stand for products."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from journeys.event import JourneyEvent, Product, Scope
+
+
+class Resolved(NamedTuple):
+    """What a scope means after the catalogue was asked."""
+
+    grain: str
+    id: str  # product id, item id or category path
+    product: str | None
+    category: str | None
+    role: str
+    doubt: str | None = None  # why it may be wrong: "unknown product", "item without product"
+
+
+@dataclass(slots=True)
+class Catalogue:
+    """The products by id and alias, and the products that items (deals, orders …) stand for."""
+
+    products: Mapping[str, Product] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)  # alias → product id
+    items: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # item id → product ids
+    _memo: dict[Scope, tuple[Resolved, ...]] = field(default_factory=dict, repr=False)
+
+    def resolve(self, scope: Scope) -> tuple[Resolved, ...]:
+        """One meaning for a product or category, one per product for an item."""
+        found = self._memo.get(scope)
+        if found is None:
+            if len(self._memo) > 100_000:  # bounds the memory of a long run
+                self._memo.clear()
+            found = self._memo[scope] = tuple(self._resolve(scope))
+        return found
+
+    def _resolve(self, scope: Scope) -> Iterable[Resolved]:
+        if scope.grain == "category":
+            yield Resolved("category", scope.id, None, scope.id, scope.role)
+        elif scope.grain == "product":
+            yield self._product(scope.id, scope.role)
+        else:
+            linked = self.items.get(scope.id, ())
+            for product in linked:
+                known = self._product(product, scope.role)
+                yield known._replace(grain="item", id=scope.id)
+            if not linked:
+                doubt = "item without product"
+                yield Resolved("item", scope.id, None, None, scope.role, doubt)
+
+    def _product(self, name: str, role: str) -> Resolved:
+        product = self.products.get(name)
+        if product is None and name in self.aliases:
+            product = self.products[self.aliases[name]]
+        if product is None:
+            doubt = "unknown product" if self.products else None
+            return Resolved("product", name, name, None, role, doubt)
+        return Resolved("product", product.product_id, product.product_id, product.category, role)
+
+
+def index_aliases(products: Iterable[Product]) -> dict[str, str]:
+    """Alias → product id; an alias that two products claim goes to the smaller product id."""
+    aliases: dict[str, str] = {}
+    for product in sorted(products, key=lambda p: p.product_id, reverse=True):
+        for alias in product.aliases:
+            aliases[alias] = product.product_id
+    return aliases
+
+
+def item_links(events: Iterable[JourneyEvent]) -> dict[str, tuple[str, ...]]:
+    """Item id → product ids, from ``scope_linked`` events; the latest link of an item counts."""
+    latest: dict[str, tuple[tuple[datetime, str], tuple[str, ...]]] = {}
+    for event in events:
+        products = tuple(s.id for s in event.scopes if s.grain == "product")
+        when = (event.occurred_at, event.event_id)
+        for item in (s.id for s in event.scopes if s.grain == "item"):
+            if item not in latest or latest[item][0] < when:
+                latest[item] = (when, products)
+    return {item: products for item, (_, products) in latest.items()}

@@ -1,0 +1,323 @@
+"""All events of one subject in, its stage records out: the one place that computes journeys."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from journeys.catalogue import Catalogue, Resolved
+from journeys.episode import Episode
+from journeys.event import JourneyEvent, version_key
+from journeys.model import Category, EventMeaning, StageModel
+from journeys.record import StageRecord, Visit
+from journeys.regions import OPENS_AT, concerns
+
+__all__ = ["Folded", "StageRecord", "Visit", "fold", "fold_subject"]
+
+NO_PRODUCT = "no product"
+UNMAPPED_STAGE = "CRM stage not in the model"
+CANDIDATE_CEILING = "considering"  # as far as a mere mention carries a journey
+
+
+@dataclass(slots=True)
+class Folded:
+    """What the events of one subject come to."""
+
+    records: list[StageRecord] = field(default_factory=list)
+    touchpoints: int = 0  # events without a scope: they belong to the customer, not to a product
+    unresolved: Counter[tuple[str, str]] = field(default_factory=Counter)  # stream, reason → events
+    other_names: set[str] = field(default_factory=set)  # scope ids that the catalogue may change
+
+
+def fold(
+    model: StageModel,
+    events: Iterable[JourneyEvent],
+    *,
+    subject: str | None = None,
+    catalogue: Catalogue | None = None,
+    as_of: datetime | None = None,
+) -> list[StageRecord]:
+    """The stage records of one subject, by scope and episode.
+
+    Order, repetition and arrival of the events do not matter. ``subject`` is the canonical id that
+    the records carry (by default the first event's own); ``as_of`` is the moment at which
+    conditions are judged (by default the last event's).
+    """
+    kept = in_order(model, events)
+    if not kept:
+        return []
+    who = subject or kept[0].subject or kept[0].account or ""
+    return fold_subject(model, kept, who, catalogue or Catalogue(), as_of).records
+
+
+def fold_subject(
+    model: StageModel,
+    events: Iterable[JourneyEvent],
+    subject: str,
+    catalogue: Catalogue,
+    as_of: datetime | None,
+) -> Folded:
+    """As :func:`fold`, with what could not be attributed."""
+    kept = in_order(model, events)
+    folded = Folded()
+    lines: dict[tuple[str, str], Line] = {}
+    for event in kept:
+        meaning = model.meaning(event.event_type)
+        if meaning.is_fact:
+            continue
+        if not event.scopes:
+            folded.touchpoints += 1
+            if meaning.opens_journey:
+                folded.unresolved[event.source, NO_PRODUCT] += 1
+            continue
+        seen: set[tuple[str, str]] = set()
+        for route in routes(model, catalogue, event, meaning, folded):
+            if route.key in seen:
+                continue
+            seen.add(route.key)
+            line = lines.get(route.key)
+            if line is None:
+                line = lines[route.key] = Line(model, route)
+            line.take(event, meaning, route, lines)
+        if is_unmapped(model, event):
+            folded.unresolved[event.source, UNMAPPED_STAGE] += 1
+    if kept:
+        moment = max(as_of, kept[-1].occurred_at) if as_of else kept[-1].occurred_at
+        for key in sorted(lines):
+            folded.records.extend(lines[key].records(subject, moment))
+    return folded
+
+
+def in_order(model: StageModel, events: Iterable[JourneyEvent]) -> list[JourneyEvent]:
+    """One version of each event, none that another supersedes, in the model's order."""
+    latest: dict[str, JourneyEvent] = {}
+    for event in events:
+        known = latest.setdefault(event.event_id, event)
+        if known is not event and known != event and version_key(event) > version_key(known):
+            latest[event.event_id] = event
+    superseded = {event.supersedes for event in latest.values() if event.supersedes}
+    kept = [event for event in latest.values() if event.event_id not in superseded]
+    sources, last = model.source_rank, len(model.source_rank)
+    kept.sort(
+        key=lambda event: (
+            event.occurred_at,
+            sources.get(event.source, last),
+            model.meaning(event.event_type).rank,
+            event.event_id,
+        )
+    )
+    return kept
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The journey that an event goes to, and in which role."""
+
+    key: tuple[str, str]  # grain, id
+    category: Category
+    product: str | None
+    category_path: str | None
+    primary: bool
+    candidate: str | None = None  # a product that a category journey considers
+    wins: bool = False  # the purchase that ends a category journey
+
+
+def routes(
+    model: StageModel,
+    catalogue: Catalogue,
+    event: JourneyEvent,
+    meaning: EventMeaning,
+    folded: Folded,
+) -> Iterator[Route]:
+    """The journeys that an event belongs to, primary scopes first."""
+    scopes = event.scopes
+    if len(scopes) > 1:
+        scopes = tuple(sorted(scopes, key=lambda scope: scope.role != "primary"))
+    for scope in scopes:
+        for resolved in catalogue.resolve(scope):
+            if resolved.doubt:
+                folded.unresolved[event.source, resolved.doubt] += 1
+                if resolved.product is None and resolved.grain == "item":
+                    folded.other_names.add(scope.id)
+                    continue
+            for route in placed(model, resolved, event, meaning):
+                if route.key[1] != scope.id:
+                    folded.other_names.add(scope.id)
+                yield route
+
+
+def placed(
+    model: StageModel, resolved: Resolved, event: JourneyEvent, meaning: EventMeaning
+) -> Iterator[Route]:
+    """Where the category's grain puts one scope: on the category, the product or the item."""
+    category = model.category(resolved.category, resolved.product)
+    primary = resolved.role == "primary"
+    if resolved.grain == "category":
+        yield Route(("category", resolved.id), category, None, resolved.category, primary)
+        return
+    is_before = before_purchase(model, event, meaning)
+    if category.grain_before_purchase == "category" and resolved.category is not None:
+        key = ("category", resolved.category)
+        if is_before or (meaning.is_purchase and primary):
+            yield Route(
+                key,
+                model.category(resolved.category),
+                None,
+                resolved.category,
+                primary,
+                candidate=resolved.product,
+                wins=meaning.is_purchase,
+            )
+        if is_before:
+            return
+    if category.grain_after_purchase == "item" and resolved.grain == "item" and not is_before:
+        yield Route(("item", resolved.id), category, resolved.product, resolved.category, primary)
+    elif resolved.product is not None:
+        key = ("product", resolved.product)
+        yield Route(key, category, resolved.product, resolved.category, primary)
+
+
+def before_purchase(model: StageModel, event: JourneyEvent, meaning: EventMeaning) -> bool:
+    """Whether an event speaks of the time before the purchase."""
+    if meaning.stage is not None:
+        index = model.defaults.entry[meaning.stage]
+        return model.stages[index].side == "before"
+    if meaning.outcome is not None:
+        return meaning.outcome.sides == ("before",)
+    return event.event_type in ("opportunity_stage_changed", "cart_removed", "cart_viewed")
+
+
+def crm_target(category: Category, event: JourneyEvent) -> int | None:
+    """The stage that the CRM's own stage name stands for."""
+    pipeline = str(event.properties.get("pipeline", "*"))
+    stage = str(event.properties.get("stage", ""))
+    for name in (pipeline, "*"):
+        mapped = category.pipelines.get(name, {}).get(stage)
+        if mapped is not None:
+            return category.entry[mapped]
+    return None
+
+
+def is_unmapped(model: StageModel, event: JourneyEvent) -> bool:
+    """Whether a CRM stage is named that no pipeline of the model knows."""
+    if event.event_type != "opportunity_stage_changed":
+        return False
+    known = (model.defaults, *(model.category(path) for path in model.categories))
+    return all(crm_target(category, event) is None for category in known)
+
+
+class Line:
+    """The episodes of one subject with one scope."""
+
+    __slots__ = ("category", "category_path", "episodes", "key", "model", "product")
+
+    def __init__(self, model: StageModel, route: Route) -> None:
+        self.model = model
+        self.key = route.key
+        self.category = route.category
+        self.product = route.product
+        self.category_path = route.category_path
+        self.episodes: list[Episode] = []
+
+    def take(
+        self,
+        event: JourneyEvent,
+        meaning: EventMeaning,
+        route: Route,
+        lines: dict[tuple[str, str], Line],
+    ) -> None:
+        """Let one event open, move or end an episode."""
+        episode = self.episodes[-1] if self.episodes else None
+        if episode is not None:
+            episode.advance(event.occurred_at)
+        if route.wins:
+            self._win(event, route)
+            return
+        target = self._target(event, meaning)
+        if not route.primary:
+            ceiling = self.category.entry[CANDIDATE_CEILING]
+            if target is None or self.model.stages[target].side != "before":
+                return
+            if self.model.stages[target].name == "buying":
+                return
+            target, meaning = (
+                min(target, ceiling),
+                EventMeaning(rank=meaning.rank, stage="considering"),
+            )
+        if episode is None or (
+            episode.outcome is not None and reopens(self, episode, meaning, target)
+        ):
+            if not opens(event, meaning, target):
+                if episode is None:
+                    return
+            else:
+                episode = self._open(event, meaning, lines)
+        if route.candidate is not None:
+            episode.candidates.add(route.candidate)
+        episode.take(event, meaning, target)
+
+    def _target(self, event: JourneyEvent, meaning: EventMeaning) -> int | None:
+        if event.event_type == "opportunity_stage_changed":
+            return crm_target(self.category, event)
+        return None if meaning.stage is None else self.category.entry[meaning.stage]
+
+    def _open(
+        self, event: JourneyEvent, meaning: EventMeaning, lines: dict[tuple[str, str], Line]
+    ) -> Episode:
+        episode = Episode(self.model, self.category, len(self.episodes) + 1)
+        origin = lines.get(("category", self.category_path or ""))
+        if meaning.is_purchase and self.key[0] != "category" and origin and origin.episodes:
+            won = origin.episodes[-1]
+            if won.outcome == "won" and won.ended_at == event.occurred_at:
+                episode.derived_from = f"category:{self.category_path}#{won.number}"
+        self.episodes.append(episode)
+        return episode
+
+    def _win(self, event: JourneyEvent, route: Route) -> None:
+        """The purchase of one candidate ends the category's episode."""
+        episode = self.episodes[-1] if self.episodes else None
+        if episode is None or episode.outcome is not None:
+            return
+        episode.candidates.add(route.candidate or "")
+        episode.take(event, EventMeaning(rank=0), None)
+        episode.close("won", event.occurred_at, evidence="explicit")
+
+    def records(self, subject: str, as_of: datetime) -> Iterator[StageRecord]:
+        """One record per episode, first to last."""
+        if self.episodes:
+            self.episodes[-1].advance(as_of)
+        for episode in self.episodes:
+            yield episode.record((subject, *self.key), (self.product, self.category_path), as_of)
+
+
+def opens(event: JourneyEvent, meaning: EventMeaning, target: int | None) -> bool:
+    """Whether an event says enough to start a journey."""
+    if meaning.is_impression:
+        return False
+    if target is not None or meaning.outcome is not None:
+        return True
+    return meaning.region is not None and concerns(event)
+
+
+def reopens(line: Line, ended: Episode, meaning: EventMeaning, target: int | None) -> bool:
+    """Whether an event after the end starts the next episode, or only adds to the last one.
+
+    What follows a purchase (a delivery, usage, a ticket) belongs to the episode that had the
+    purchase; everything that speaks of buying again starts anew.
+    """
+    stages = line.model.stages
+    if meaning.is_purchase or meaning.is_renewal:
+        return True
+    if target is not None and stages[target].side == "before":
+        return True
+    if ended.side == "after":
+        return False
+    if target is not None:
+        return True
+    if meaning.outcome is not None:
+        return ended.evidence == "inferred"
+    if meaning.region is not None:
+        return stages[line.category.entry[OPENS_AT[meaning.region]]].side == "after"
+    return False

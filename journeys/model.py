@@ -1,0 +1,234 @@
+"""The stage model: what each event type means for a journey, and what each category expects."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import timedelta
+from typing import Any
+
+from journeys.regions import REGION_OF_EVENT
+from journeys.vocabulary import FAMILIES
+
+EVENT_ORDER: dict[str, int] = {
+    name: rank for rank, name in enumerate(name for names in FAMILIES.values() for name in names)
+}
+FACTS: frozenset[str] = frozenset(
+    {
+        "identity_linked",
+        "identity_unlinked",
+        "account_joined",
+        "account_left",
+        "scope_linked",
+        "profile_observed",
+        "consent_given",
+        "consent_withdrawn",
+        "erasure_requested",
+        "record_corrected",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of the main line."""
+
+    name: str
+    side: str  # "before" or "after" the purchase
+    headline: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dwell:
+    """How long a stage is expected to take: half of the journeys, and nine in ten."""
+
+    p50: timedelta
+    p90: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """What one category expects, after inheritance."""
+
+    stages: tuple[str, ...]
+    grain_before_purchase: str  # "product" or "category"
+    grain_after_purchase: str  # "product" or "item"
+    expected: Mapping[str, Dwell]
+    stalled_after: Mapping[str, timedelta]
+    cart_abandoned_after: timedelta
+    episode_gap: timedelta
+    renewal_after: timedelta | None
+    usage_window: timedelta
+    usage_declining_below: float  # share of the own earlier usage
+    contact_closes_after: timedelta
+    pipelines: Mapping[str, Mapping[str, str]]  # pipeline (or "*") → CRM stage → stage
+    entry: Mapping[str, int] = field(default_factory=dict)  # stage name → index it is entered at
+
+
+CATEGORY_KEYS: tuple[str, ...] = tuple(f.name for f in fields(Category) if f.name != "entry")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an event ends a journey."""
+
+    outcome: str
+    sides: tuple[str, ...]  # where the journey must stand for the event to end it
+    by_reason: bool = False  # the outcome is looked up from the event's reason
+
+
+@dataclass(frozen=True, slots=True)
+class EventMeaning:
+    """What one event type does to a journey; compiled once from the model."""
+
+    rank: int  # order within one instant
+    stage: str | None = None
+    outcome: Outcome | None = None
+    region: str | None = None
+    is_fact: bool = False
+    is_impression: bool = False
+    is_purchase: bool = False
+    is_renewal: bool = False
+    is_crm: bool = False
+    opens: bool = False
+
+    @property
+    def opens_journey(self) -> bool:
+        """Whether it says enough to start a journey by itself."""
+        return bool(self.stage or self.outcome or self.region)
+
+
+@dataclass(frozen=True, slots=True)
+class StageModel:
+    """All stages, what enters and ends them, and the categories."""
+
+    name: str
+    stages: tuple[Stage, ...]
+    meanings: Mapping[str, EventMeaning]
+    lost_reasons: Mapping[str, tuple[str, ...]]
+    defaults: Category
+    categories: Mapping[str, Mapping[str, Any]]
+    products: Mapping[str, Mapping[str, Any]]
+    hash: str
+    source_rank: Mapping[str, int] = field(default_factory=dict)
+    _resolved: dict[tuple[str | None, str | None], Category] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    def category(self, path: str | None, product: str | None = None) -> Category:
+        """What holds for a product: its own entry, its category's path, the default."""
+        found = self._resolved.get((path, product))
+        if found is None:
+            found = self.defaults
+            for prefix in prefixes(path):
+                found = inherit(found, self.categories.get(prefix, {}), self.stages)
+            found = inherit(found, self.products.get(product or "", {}), self.stages)
+            self._resolved[path, product] = found
+        return found
+
+    def meaning(self, event_type: str) -> EventMeaning:
+        """What an event type means; a type nobody declared is evidence only."""
+        return self.meanings.get(event_type, UNDECLARED)
+
+
+UNDECLARED = EventMeaning(rank=len(EVENT_ORDER))
+
+
+def prefixes(path: str | None) -> list[str]:
+    """``a/b/c`` → ``a``, ``a/b``, ``a/b/c``."""
+    if not path:
+        return []
+    parts = path.split("/")
+    return ["/".join(parts[: n + 1]) for n in range(len(parts))]
+
+
+def inherit(parent: Category, overrides: Mapping[str, Any], stages: tuple[Stage, ...]) -> Category:
+    """The parent with the overrides laid over it; mappings are merged, the rest replaced."""
+    merged: dict[str, Any] = {
+        key: merge(getattr(parent, key), value) if isinstance(value, Mapping) else value
+        for key, value in overrides.items()
+    }
+    child = replace(parent, **merged)
+    order = {stage.name: index for index, stage in enumerate(stages)}
+    present = sorted(order[name] for name in child.stages)
+    entry: dict[str, int] = {}
+    for stage in stages:
+        own = order[stage.name]
+        same_side = [index for index in present if stages[index].side == stage.side]
+        lower = [index for index in same_side if index <= own]
+        higher = [index for index in same_side if index >= own]
+        nearest = lower[-1:] + higher[:1] if stage.side == "before" else higher[:1] + lower[-1:]
+        if not nearest:
+            raise ValueError(f"stages must keep at least one stage {stage.side} the purchase")
+        entry[stage.name] = nearest[0]
+    return replace(child, stages=tuple(stages[index].name for index in present), entry=entry)
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Two mappings laid over each other, also where their values are mappings."""
+    return {
+        **below,
+        **{
+            key: merge(below.get(key, {}), value) if isinstance(value, Mapping) else value
+            for key, value in above.items()
+        },
+    }
+
+
+def build(data: Mapping[str, Any]) -> StageModel:
+    """The model from checked data: the shape of ``standard.yml``, durations as timedelta.
+
+    Raises ``ValueError`` or ``KeyError`` on data that the settings' models did not check.
+    """
+    stages = tuple(Stage(s["name"], s["side"], s["headline"]) for s in data["stages"])
+    entered = {event: s["name"] for s in data["stages"] for event in s["entered_by"]}
+    entered |= {event: stage for event, stage in data["event_types"].items() if stage}
+    outcomes = {
+        o["event"]: Outcome(o["outcome"], tuple(o["sides"]), o.get("by_reason", False))
+        for o in data["outcomes"]
+    }
+    names = [*EVENT_ORDER, *(name for name in data["event_types"] if name not in EVENT_ORDER)]
+    meanings = {
+        name: EventMeaning(
+            rank=rank,
+            stage=entered.get(name),
+            outcome=outcomes.get(name),
+            region=REGION_OF_EVENT.get(name),
+            is_fact=name in FACTS,
+            is_impression=name in data["impressions"],
+            is_purchase=name in data["purchases"],
+            is_renewal=name in data["renewals"],
+            is_crm=name in data["crm_evidence"],
+            opens=name in data["opens"],
+        )
+        for rank, name in enumerate(names)
+    }
+    defaults = inherit(Category(**data["defaults"]), {}, stages)
+    return StageModel(
+        name=data["name"],
+        stages=stages,
+        meanings=meanings,
+        lost_reasons={k: tuple(v) for k, v in data["lost_reasons"].items()},
+        defaults=defaults,
+        categories=data["categories"],
+        products=data["products"],
+        hash=content_hash(data),
+        source_rank={name: rank for rank, name in enumerate(data["source_rank"])},
+    )
+
+
+def content_hash(data: Mapping[str, Any]) -> str:
+    """16 hex digits that change when, and only when, the model changes."""
+
+    def plain(value: object) -> object:
+        return value.total_seconds() if isinstance(value, timedelta) else vars_of(value)
+
+    text = json.dumps(data, sort_keys=True, default=plain)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def vars_of(value: object) -> dict[str, Any]:
+    """A dataclass as a plain mapping."""
+    return {f.name: getattr(value, f.name) for f in fields(value)}  # type: ignore[arg-type]  # only Dwell gets here

@@ -1,0 +1,243 @@
+"""The stage model from settings: `standard.yml`, what the user laid over it, checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from journeys.model import Dwell, StageModel, build
+from journeys.vocabulary import DERIVED, EVENT_TYPES
+
+BeforeOrAfter = Literal["before", "after"]
+
+
+def _positive(value: timedelta) -> timedelta:
+    if value <= timedelta(0):
+        raise ValueError("a duration must be longer than nothing")
+    return value
+
+
+Duration = Annotated[timedelta, AfterValidator(_positive)]
+
+
+class Closed(BaseModel):
+    """Unknown keys are errors, so that a misspelt one is never ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StageSettings(Closed):
+    """One stage of the main line."""
+
+    name: str
+    side: BeforeOrAfter
+    headline: str
+    entered_by: list[str]
+
+
+class OutcomeSettings(Closed):
+    """How an event ends a journey."""
+
+    event: str
+    sides: list[BeforeOrAfter]
+    outcome: str
+    by_reason: bool = False
+
+
+class DwellSettings(Closed):
+    """How long a stage is expected to take."""
+
+    p50: timedelta = Field(ge=timedelta(0), description="Half of the journeys, ISO 8601: P7D.")
+    p90: Duration = Field(description="Nine journeys in ten.")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> DwellSettings:
+        if self.p90 < self.p50:
+            raise ValueError("p90 must not be shorter than p50")
+        return self
+
+
+class CategorySettings(Closed):
+    """What one category (or product) expects; what is left out is inherited."""
+
+    stages: list[str] | None = Field(None, description="The stages that it has, in any order.")
+    grain_before_purchase: Literal["product", "category"] | None = Field(
+        None, description="What is considered: a product, or a category with candidates."
+    )
+    grain_after_purchase: Literal["product", "item"] | None = Field(
+        None, description="What is owned: a product, or each bought item."
+    )
+    expected: dict[str, DwellSettings] | None = Field(
+        None, description="Stage → expected dwell; slow from its p75, stalled from its p90."
+    )
+    stalled_after: dict[str, Duration] | None = Field(
+        None, description="Stage → stalled from here on, instead of p90."
+    )
+    cart_abandoned_after: Duration | None = Field(
+        None, description="A cart without an order for this long goes back."
+    )
+    episode_gap: Duration | None = Field(
+        None, description="Silence before the purchase for this long is no decision."
+    )
+    renewal_after: Duration | None = Field(
+        None, description="The renewal window opens this long after the purchase."
+    )
+    usage_window: Duration | None = Field(None, description="No usage for this long is dormant.")
+    usage_declining_below: float | None = Field(
+        None, gt=0, le=1, description="Share of the own earlier usage under which it declines."
+    )
+    contact_closes_after: Duration | None = Field(
+        None, description="A call or chat without an end counts as open for this long."
+    )
+    pipelines: dict[str, dict[str, str]] | None = Field(
+        None, description='Pipeline (or "*") → CRM stage → stage.'
+    )
+
+
+class StageModelSettings(Closed):
+    """What a user lays over the standard model."""
+
+    name: str | None = Field(None, description="Name of the model.")
+    stages: list[StageSettings] | None = Field(None, description="The main line, in order.")
+    purchases: list[str] | None = Field(None, description="Event types that are a purchase.")
+    renewals: list[str] | None = Field(None, description="Event types that renew.")
+    impressions: list[str] | None = Field(None, description="Types that open no journey.")
+    crm_evidence: list[str] | None = Field(None, description="What the CRM says.")
+    opens: list[str] | None = Field(None, description="Types that open a case.")
+    outcomes: list[OutcomeSettings] | None = Field(None, description="What ends a journey.")
+    lost_reasons: dict[str, list[str]] | None = Field(
+        None, description="Outcome → words looked for in the reason of a lost opportunity."
+    )
+    source_rank: list[str] | None = Field(
+        None, description="Streams in the order in which they are believed within one instant."
+    )
+    event_types: dict[str, str | None] | None = Field(
+        None, description="Own event types → the stage each enters, or null."
+    )
+    defaults: CategorySettings | None = Field(None, description="What every category starts from.")
+    categories: dict[str, CategorySettings] | None = Field(
+        None, description="Category path → what differs there."
+    )
+    products: dict[str, CategorySettings] | None = Field(
+        None, description="Product id → what differs there."
+    )
+
+
+class StageModelError(ValueError):
+    """The stage model cannot be used; the message names the key and what is allowed."""
+
+
+def load(setting: str | Mapping[str, Any]) -> StageModel:
+    """The model of the ``stage_model`` setting: ``standard``, a YAML file's path, or inline.
+
+    Raises :class:`StageModelError`.
+    """
+    standard = yaml.safe_load((files("journeys") / "standard.yml").read_text(encoding="utf-8"))
+    standard.pop("version")
+    data = _checked(standard)
+    if setting != "standard":
+        above = _read(setting) if isinstance(setting, str) else setting
+        data = _laid_over(data, _checked(above))
+    _check_names(data)
+    try:
+        model = build(data)
+        for path in data["categories"]:
+            model.category(path)
+        for product in data["products"]:
+            model.category(None, product)
+    except ValueError as error:
+        raise StageModelError(f"stage_model: {error}") from None
+    return model
+
+
+def _read(path: str) -> Mapping[str, Any]:
+    try:
+        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StageModelError(
+            f"stage_model: {path} cannot be read ({error.strerror}). "
+            "Name 'standard', the path of a YAML file, or write the model inline."
+        ) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise StageModelError(f"stage_model: {path}{where} is not YAML.") from None
+    if not isinstance(found, Mapping):
+        raise StageModelError(f"stage_model: {path} must hold a mapping.")
+    return found
+
+
+def _checked(data: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        settings = StageModelSettings.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        hint = ""
+        if first["type"] == "extra_forbidden":
+            hint = f" Allowed at the top: {', '.join(StageModelSettings.model_fields)}."
+            if len(first["loc"]) > 1:
+                hint = f" Allowed for a category: {', '.join(CategorySettings.model_fields)}."
+        raise StageModelError(f"stage_model.{where}: {first['msg']}.{hint}") from None
+    return settings.model_dump(exclude_unset=True)
+
+
+def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Mappings are merged, everything else is replaced."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        both = isinstance(value, dict) and isinstance(old, dict)
+        merged[key] = _laid_over(old, value) if both else value  # type: ignore[arg-type]  # both are dicts
+    return merged
+
+
+def _check_names(data: dict[str, Any]) -> None:
+    """Every stage and event type that the model names exists; durations become dwells."""
+    stages = [stage["name"] for stage in data["stages"]]
+    known = EVENT_TYPES | set(data["event_types"])
+    derived = sorted(set(data["event_types"]) & (EVENT_TYPES | set(DERIVED)))
+    if derived:
+        raise StageModelError(f"stage_model.event_types: {derived[0]} exists already.")
+    types = [
+        *(("stages", name) for stage in data["stages"] for name in stage["entered_by"]),
+        *(("outcomes", outcome["event"]) for outcome in data["outcomes"]),
+        *(
+            (key, name)
+            for key in ("purchases", "renewals", "impressions", "crm_evidence", "opens")
+            for name in data[key]
+        ),
+    ]
+    for key, name in types:
+        if name not in known:
+            raise StageModelError(
+                f"stage_model.{key}: event type '{name}' is unknown. Take one of vocabulary.py or "
+                "declare it under stage_model.event_types."
+            )
+    named = [("event_types", stage) for stage in data["event_types"].values() if stage]
+    groups = [
+        ("defaults", data["defaults"]),
+        *((f"categories.{path}", each) for path, each in data["categories"].items()),
+        *((f"products.{path}", each) for path, each in data["products"].items()),
+    ]
+    for key, group in groups:
+        named += [(f"{key}.stages", stage) for stage in group.get("stages", [])]
+        named += [(f"{key}.expected", stage) for stage in group.get("expected", {})]
+        named += [(f"{key}.stalled_after", stage) for stage in group.get("stalled_after", {})]
+        for pipeline in group.get("pipelines", {}).values():
+            named += [(f"{key}.pipelines", stage) for stage in pipeline.values()]
+        if "stages" in group:
+            group["stages"] = tuple(group["stages"])
+        for stage, dwell in group.get("expected", {}).items():
+            group["expected"][stage] = Dwell(dwell["p50"], dwell["p90"])
+    for key, stage in named:
+        if stage not in stages:
+            raise StageModelError(
+                f"stage_model.{key}: stage '{stage}' is unknown. Known: {', '.join(stages)}."
+            )
