@@ -32,26 +32,26 @@ class Catalogue:
 
     def resolve(self, scope: Scope) -> tuple[Resolved, ...]:
         """One meaning for a product or category, one per product for an item."""
+        if scope.grain == "item":
+            return tuple(self._item(scope))
         found = self._memo.get(scope)
         if found is None:
             if len(self._memo) > 100_000:  # bounds the memory of a long run
                 self._memo.clear()
-            found = self._memo[scope] = tuple(self._resolve(scope))
+            found = self._memo[scope] = (self._one(scope),)
         return found
 
-    def _resolve(self, scope: Scope) -> Iterable[Resolved]:
+    def _one(self, scope: Scope) -> Resolved:
         if scope.grain == "category":
-            yield Resolved("category", scope.id, None, scope.id, scope.role)
-        elif scope.grain == "product":
-            yield self._product(scope.id, scope.role)
-        else:
-            linked = self.items.get(scope.id, ())
-            for product in linked:
-                known = self._product(product, scope.role)
-                yield known._replace(grain="item", id=scope.id)
-            if not linked:
-                doubt = "item without product"
-                yield Resolved("item", scope.id, None, None, scope.role, doubt)
+            return Resolved("category", scope.id, None, scope.id, scope.role)
+        return self._product(scope.id, scope.role)
+
+    def _item(self, scope: Scope) -> Iterable[Resolved]:
+        linked = self.items.get(scope.id, ())
+        for product in linked:
+            yield self._product(product, scope.role)._replace(grain="item", id=scope.id)
+        if not linked:
+            yield Resolved("item", scope.id, None, None, scope.role, "item without product")
 
     def _product(self, name: str, role: str) -> Resolved:
         product = self.products.get(name)

@@ -27,7 +27,8 @@ class Folded:
 
     records: list[StageRecord] = field(default_factory=list)
     touchpoints: int = 0  # events without a scope: they belong to the customer, not to a product
-    unresolved: Counter[tuple[str, str]] = field(default_factory=Counter)  # stream, reason → events
+    # (stream, reason, whether a person is named) → events
+    unresolved: Counter[tuple[str, str, bool]] = field(default_factory=Counter)
     other_names: set[str] = field(default_factory=set)  # scope ids that the catalogue may change
 
 
@@ -70,7 +71,7 @@ def fold_subject(
         if not event.scopes:
             folded.touchpoints += 1
             if meaning.opens_journey:
-                folded.unresolved[event.source, NO_PRODUCT] += 1
+                folded.unresolved[event.source, NO_PRODUCT, event.subject is not None] += 1
             continue
         seen: set[tuple[str, str]] = set()
         for route in routes(model, catalogue, event, meaning, folded):
@@ -82,7 +83,7 @@ def fold_subject(
                 line = lines[route.key] = Line(model, route)
             line.take(event, meaning, route, lines)
         if is_unmapped(model, event):
-            folded.unresolved[event.source, UNMAPPED_STAGE] += 1
+            folded.unresolved[event.source, UNMAPPED_STAGE, event.subject is not None] += 1
     if kept:
         moment = max(as_of, kept[-1].occurred_at) if as_of else kept[-1].occurred_at
         for key in sorted(lines):
@@ -138,7 +139,7 @@ def routes(
     for scope in scopes:
         for resolved in catalogue.resolve(scope):
             if resolved.doubt:
-                folded.unresolved[event.source, resolved.doubt] += 1
+                folded.unresolved[event.source, resolved.doubt, event.subject is not None] += 1
                 if resolved.product is None and resolved.grain == "item":
                     folded.other_names.add(scope.id)
                     continue

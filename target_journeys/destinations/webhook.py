@@ -1,0 +1,116 @@
+"""Webhook: JSON lines to an URL, one line per changed journey.
+
+Oddities: any 2xx takes all rows, unless its body is `{"results": [{"id", "status", "error"}]}`,
+which gives each row its own outcome; the signature is that of Standard Webhooks.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from collections.abc import Sequence
+from datetime import datetime
+from urllib.parse import urlsplit
+
+import msgspec
+from pydantic import Field, SecretStr, field_validator
+from requests import Request, Response
+
+from target_journeys.destinations.base import Delivery, Destination, Verdict
+
+TYPES = {
+    ("record", "upsert"): "journey.record.upserted",
+    ("record", "delete"): "journey.record.deleted",
+    ("transition", "append"): "journey.stage.changed",
+}
+
+
+class Webhook(Destination):
+    """Webhook."""
+
+    url: str = Field(description="Where to POST; http or https.")
+    token: SecretStr | None = Field(None, description="Sent as `Authorization: Bearer …`.")
+    secret: SecretStr | None = Field(
+        None, description="`whsec_…`: signs each request as Standard Webhooks does."
+    )
+    max_batch: int = Field(100, ge=1, le=10_000, description="Rows in one request.")
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+            raise ValueError("the URL must start with http:// or https:// and name a host")
+        return url
+
+    @property
+    def batch(self) -> int:
+        return self.max_batch
+
+    def request(self, deliveries: Sequence[Delivery]) -> Request:
+        body = b"".join(
+            msgspec.json.encode(
+                {
+                    "id": each.delivery_id,
+                    "type": TYPES[each.kind, each.op],
+                    "timestamp": each.at,
+                    "record_key": each.key,
+                    "record_version": each.version,
+                    "data": each.data,
+                }
+            )
+            + b"\n"
+            for each in deliveries
+        )
+        message_id = deliveries[0].delivery_id
+        headers = {
+            "Content-Type": "application/x-ndjson",
+            "User-Agent": "target-journeys",
+            "Idempotency-Key": message_id,
+            "webhook-id": message_id,
+        }
+        if self.token is not None:
+            headers["Authorization"] = f"Bearer {self.token.get_secret_value()}"
+        if self.secret is not None:
+            at = str(int(datetime.fromisoformat(deliveries[0].at).timestamp()))
+            headers["webhook-timestamp"] = at
+            headers["webhook-signature"] = self._sign(self.secret, f"{message_id}.{at}.", body)
+        return Request("POST", self.url, data=body, headers=headers)
+
+    @staticmethod
+    def _sign(secret: SecretStr, prefix: str, body: bytes) -> str:
+        key = base64.b64decode(secret.get_secret_value().removeprefix("whsec_"))
+        digest = hmac.digest(key, prefix.encode() + body, "sha256")
+        return f"v1,{base64.b64encode(digest).decode()}"
+
+    def verdicts(self, response: Response, deliveries: Sequence[Delivery]) -> list[Verdict]:
+        try:
+            results = msgspec.json.decode(response.content, type=Results).results
+        except msgspec.DecodeError:
+            return super().verdicts(response, deliveries)
+        told = {result.id: result for result in results}
+        verdicts = []
+        for each in deliveries:
+            result = told.get(each.delivery_id)
+            if result is None:
+                verdicts.append(Verdict("waiting", "the answer does not mention this row"))
+            elif result.status == "ok":
+                verdicts.append(Verdict("sent"))
+            elif result.status == "retry":
+                verdicts.append(Verdict("waiting", result.error))
+            else:
+                verdicts.append(Verdict("refused", result.error))
+        return verdicts
+
+
+class Result(msgspec.Struct):
+    """What a receiver says of one row."""
+
+    id: str
+    status: str
+    error: str | None = None
+
+
+class Results(msgspec.Struct):
+    """An answer that gives each row its own outcome."""
+
+    results: list[Result]

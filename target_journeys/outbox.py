@@ -1,0 +1,289 @@
+"""What each destination still has to be told: queued with the journeys, sent after the commit."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import requests
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
+from tenacity.wait import wait_random_exponential
+
+from journeys.event import isoformat
+from target_journeys.destinations.base import Delivery, Destination, Verdict
+from target_journeys.rows import KEY_LENGTH, as_mapping, json_text
+from target_journeys.stores.sqlite import SQLiteStore
+
+ATTEMPTS = 4  # within one run; after that the rows wait for the next run
+TIMEOUT_S = 10  # to connect, and between two bytes of the answer
+LONGEST_WAIT_S = 60  # what a run sleeps on a vendor's word; a longer word ends the sending
+ANSWER_LENGTH = 200  # characters of a refusal that are kept
+
+logger = logging.getLogger("target-journeys.outbox")
+
+
+class UnavailableError(Exception):
+    """The destination could not take the request now; it stays in the outbox."""
+
+    def __init__(self, message: str, wait: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.wait = wait  # as long as the vendor says
+
+
+class RefusedError(Exception):
+    """The destination said no; the same request would be refused again."""
+
+
+@dataclass(slots=True)
+class Sent:
+    """What became of the rows of one delivery."""
+
+    sent: int = 0
+    waiting: int = 0
+    refused: int = 0
+
+
+class Outbox:
+    """Queues what changed for every destination, and sends what waits."""
+
+    def __init__(
+        self,
+        destinations: Mapping[str, Destination],
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sleep: Callable[[float], None] | None = None,
+    ) -> None:
+        self.destinations = destinations
+        self.session = requests.Session()
+        self._now = now
+        self._sleep = {"sleep": sleep} if sleep else {}
+
+    # -- queueing --------------------------------------------------------------------------
+
+    def enqueue(
+        self,
+        store: SQLiteStore,
+        stages: Sequence[Sequence[object]],
+        visits: Iterable[Sequence[object]],
+        dropped: Iterable[Sequence[object]],
+    ) -> None:
+        """Queue changed records, stages entered, and records that ceased to exist."""
+        if not self.destinations:
+            return
+        records = [(record_key(row), as_mapping(row)) for row in stages]
+        for name, destination in self.destinations.items():
+            if "record" in destination.rows:
+                store.queue(
+                    (name, "record", key, "upsert", seen_hash(destination.project(record)), None)
+                    for key, record in records
+                )
+                store.queue_deletes((name, record_key(row)) for row in dropped)
+            if "transition" in destination.rows:
+                store.queue(transition(name, row) for row in visits)
+
+    def introduce(self, store: SQLiteStore) -> None:
+        """Queue every record for a destination that was never told, or sees more fields now."""
+        for name, destination in self.destinations.items():
+            seen = f"{type(destination).__name__} {sorted(destination.rows)}"
+            if store.note(f"destination {name}") == seen:
+                continue
+            if "record" in destination.rows:
+                for row in store.all_stages():
+                    told = seen_hash(destination.project(as_mapping(row)))
+                    store.queue([(name, "record", record_key(row), "upsert", told, None)])
+            store.keep_note(f"destination {name}", seen)
+
+    # -- sending ---------------------------------------------------------------------------
+
+    def deliver(self, store: SQLiteStore) -> Sent:
+        """Send what waits; what a destination cannot take now waits for the next run."""
+        total = Sent()
+        for name, destination in self.destinations.items():
+            if destination.dry_run:
+                self._rehearse(store, name, destination)
+                continue
+            started = isoformat(self._now())  # a row that must wait is not tried again in this run
+            while rows := store.waiting(name, started, destination.batch):
+                deliveries = [self._delivery(store, name, destination, row) for row in rows]
+                try:
+                    verdicts = self._send(destination, deliveries)
+                except UnavailableError as error:
+                    logger.warning("Destination '%s' does not answer: %s", name, error)
+                    self._settle(store, name, rows, [Verdict("waiting", str(error))] * len(rows))
+                    break
+                self._settle(store, name, rows, verdicts)
+                total.sent += sum(verdict.status == "sent" for verdict in verdicts)
+        counts = store.outbox_counts()
+        for (name, status), count in counts.items():
+            if name not in self.destinations or self.destinations[name].dry_run:
+                continue
+            total.waiting += count if status == "waiting" else 0
+            total.refused += count if status == "refused" else 0
+        return total
+
+    def _delivery(
+        self, store: SQLiteStore, name: str, destination: Destination, row: Sequence[Any]
+    ) -> Delivery:
+        kind, key, op, version, _, payload = row
+        if kind == "transition":
+            data = msgspec.json.decode(payload)
+        else:
+            subject, grain, scope, episode = msgspec.json.decode(key)
+            data = {
+                "subject": subject,
+                "scope_grain": grain,
+                "scope_id": scope,
+                "episode": episode,
+            }
+            if op == "upsert":
+                found = store.stages_of([subject])
+                wanted = (subject, grain, scope, episode)
+                stage = next((each for each in found if each[:KEY_LENGTH] == wanted), None)
+                if stage is None:
+                    op = "delete"
+                else:
+                    data = destination.project(as_mapping(stage))
+        text = f"journeys|{name}|{key}|{version}|{op}"
+        delivery_id = hashlib.sha256(text.encode()).hexdigest()
+        return Delivery(delivery_id, kind, op, key, version, isoformat(self._now()), data)
+
+    def _send(self, destination: Destination, deliveries: list[Delivery]) -> list[Verdict]:
+        """One verdict per row; a batch that is refused is halved until the bad row stands alone."""
+        try:
+            response = self._retrying()(self._post, destination, deliveries)
+        except RefusedError as error:
+            if len(deliveries) == 1:
+                return [Verdict("refused", str(error))]
+            half = len(deliveries) // 2
+            first = self._send(destination, deliveries[:half])
+            return first + self._send(destination, deliveries[half:])
+        return destination.verdicts(response, deliveries)
+
+    def _post(self, destination: Destination, deliveries: list[Delivery]) -> requests.Response:
+        prepared = self.session.prepare_request(destination.request(deliveries))
+        try:
+            response = self.session.send(prepared, timeout=TIMEOUT_S, allow_redirects=False)
+        except requests.RequestException as error:
+            raise UnavailableError(type(error).__name__) from None
+        check(response, self._now())
+        return response
+
+    def _retrying(self) -> Retrying:
+        return Retrying(
+            retry=retry_if_exception_type(UnavailableError),
+            wait=_wait,
+            stop=_stop,
+            reraise=True,
+            **self._sleep,  # type: ignore[arg-type]  # a test passes its own sleep
+        )
+
+    def _settle(
+        self,
+        store: SQLiteStore,
+        name: str,
+        rows: Sequence[Sequence[Any]],
+        verdicts: Sequence[Verdict],
+    ) -> None:
+        later = isoformat(self._now() + timedelta(seconds=1))
+        with store.transaction():
+            store.settle(
+                (
+                    verdict.status,
+                    row[4] if verdict.status == "sent" else None,
+                    later if verdict.status == "waiting" else None,
+                    verdict.answer,
+                    name,
+                    row[0],
+                    row[1],
+                    row[3],
+                )
+                for row, verdict in zip(rows, verdicts, strict=True)
+            )
+
+    def _rehearse(self, store: SQLiteStore, name: str, destination: Destination) -> None:
+        """Write the requests that would be sent; nothing is marked as sent."""
+        rows = store.waiting(name, "9999", -1)
+        with Path(f"{name}.dry-run.jsonl").open("w", encoding="utf-8") as out:
+            for start in range(0, len(rows), destination.batch):
+                part = rows[start : start + destination.batch]
+                deliveries = [self._delivery(store, name, destination, row) for row in part]
+                request = destination.request(deliveries)
+                body = request.data.decode() if isinstance(request.data, bytes) else request.json
+                line = {"method": request.method, "url": request.url, "body": body}
+                out.write(json_text(line) + "\n")
+
+
+def check(response: requests.Response, now: datetime) -> None:
+    """Raise what the answer means for the rows that are being sent."""
+    status = response.status_code
+    if status in (408, 425, 429) or status >= 500:
+        raise UnavailableError(f"HTTP {status}", retry_after(response, now))
+    if status >= 300:
+        raise RefusedError(f"HTTP {status}: {response.text[:ANSWER_LENGTH]}")
+
+
+def retry_after(response: requests.Response, now: datetime) -> timedelta | None:
+    """How long the vendor asks to wait: seconds or a date."""
+    value = response.headers.get("Retry-After", "")
+    if value.isdigit():
+        return timedelta(seconds=int(value))
+    with suppress(ValueError):
+        return max(parsedate_to_datetime(value) - now, timedelta(0))
+    return None
+
+
+def _wait(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, UnavailableError) and error.wait is not None:
+        return error.wait.total_seconds()
+    return wait_random_exponential(multiplier=0.5, max=LONGEST_WAIT_S)(state)
+
+
+def _stop(state: RetryCallState) -> bool:
+    """Enough tries, or the vendor asks for more patience than a run has."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.wait if isinstance(error, UnavailableError) else None
+    too_long = asked is not None and asked > timedelta(seconds=LONGEST_WAIT_S)
+    return too_long or stop_after_attempt(ATTEMPTS)(state)
+
+
+def record_key(row: Sequence[object]) -> str:
+    """A record's key as text: subject, grain, scope id and episode as a JSON list."""
+    return json_text(row[:KEY_LENGTH])
+
+
+def transition(name: str, visit: Sequence[object]) -> tuple[object, ...]:
+    """The outbox row of one stage entered."""
+    subject, grain, scope, episode, position, stage, entered_at, cycle, event_id = visit
+    key = json_text([subject, grain, scope, episode, position, event_id])
+    payload = json_text(
+        {
+            "subject": subject,
+            "scope_grain": grain,
+            "scope_id": scope,
+            "episode": episode,
+            "stage": stage,
+            "entered_at": entered_at,
+            "cycle": cycle,
+            "event_id": event_id,
+        }
+    )
+    return name, "transition", key, "append", digest(payload), payload
+
+
+def seen_hash(projection: Mapping[str, Any]) -> str:
+    """Changes when, and only when, what the destination would see changes."""
+    return digest(json_text(projection))
+
+
+def digest(text: str) -> str:
+    """32 hex digits."""
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

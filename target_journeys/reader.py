@@ -1,0 +1,173 @@
+"""The target's read loop: bytes in, one pass, no copy of a record that is kept as it came."""
+
+from __future__ import annotations
+
+import select
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import IO, TYPE_CHECKING, Any
+
+import msgspec
+from singer_sdk.exceptions import MissingKeyPropertiesError, RecordsWithoutSchemaException
+from singer_sdk.singerlib.encoding.base import GenericSingerReader
+from singer_sdk.singerlib.exceptions import InvalidInputLine
+
+from target_journeys.stores.base import UnmappedRow
+
+if TYPE_CHECKING:
+    from target_journeys.target import TargetJourneys
+
+READ_BYTES = 1 << 18
+IDLE_S = 1.0  # a batch is closed when the input pauses for this long
+
+
+class Message(msgspec.Struct):
+    """The envelope of a Singer message; the record stays as it came."""
+
+    type: str
+    stream: str = ""
+    record: msgspec.Raw = msgspec.Raw(b"")
+    value: Any = None
+    schema: Any = None
+    key_properties: list[str] | None = None
+
+
+class Unmapped(msgspec.Struct):
+    """A record of the mapper's stream `unmapped_records`."""
+
+    stream: str
+    rule: str
+    key: str
+    reason: str
+
+
+class Reader(GenericSingerReader[bytes]):
+    """Feeds the target; the SDK's own loop decodes, copies and validates every record."""
+
+    def __init__(self, target: TargetJourneys) -> None:
+        super().__init__()
+        self.target = target
+
+    @property
+    def default_input(self) -> IO[bytes]:
+        return sys.stdin.buffer
+
+    def deserialize_json(self, line: bytes) -> dict[str, Any]:
+        return msgspec.json.decode(line, type=dict[str, Any])
+
+    def process_lines(
+        self, file_input: IO[Any] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]
+    ) -> Counter[str]:
+        """Read until the input ends; the SDK's callbacks are not used."""
+        target, ledger = self.target, self.target.ledger
+        decode = msgspec.json.Decoder(Message).decode
+        decode_unmapped = msgspec.json.Decoder(Unmapped).decode
+        stats: Counter[str] = Counter()
+        number = events = 0
+        for line in lines(file_input or self.default_input):
+            if line is None:
+                target.commit()
+                continue
+            number += 1
+            if not line or line.isspace():
+                continue
+            try:
+                message = decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise InvalidInputLine(
+                    f"Line {number} of the input is not a Singer message ({reason(error)}). What "
+                    "came before it is kept; what comes after it is not read."
+                ) from None
+            if message.type == "RECORD":
+                stream = message.stream
+                if stream not in target.keys:
+                    raise RecordsWithoutSchemaException(
+                        f"Line {number}: a RECORD of stream '{stream}' came before its SCHEMA. "
+                        "The tap or mapper before this target must send the SCHEMA first."
+                    )
+                if stream == "journey_events":
+                    ledger.add_event(bytes(message.record))
+                    events += 1
+                    if not events % 1000:
+                        target.pace()
+                elif stream == "products":
+                    ledger.add_product(bytes(message.record))
+                elif stream == "unmapped_records":
+                    found = decode_unmapped(message.record)
+                    ledger.add_unmapped(
+                        UnmappedRow(found.stream, found.rule, found.key, found.reason)
+                    )
+                else:
+                    self._unused(stream, message.record, number)
+            elif message.type == "STATE":
+                target.keep_state(message.value)
+            elif message.type == "SCHEMA":
+                self._schema(message, number)
+            elif message.type != "ACTIVATE_VERSION":
+                raise InvalidInputLine(
+                    f"Line {number} is a message of type '{message.type[:40]}', which this target "
+                    "does not read. Switch `batch_config` off in the tap."
+                )
+            stats[message.type] += 1
+        return stats
+
+    def _schema(self, message: Message, number: int) -> None:
+        schema = message.schema
+        if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict):
+            raise InvalidInputLine(
+                f"Line {number}: the SCHEMA of stream '{message.stream}' has no properties."
+            )
+        self.target.keep_schema(message.stream, schema, message.key_properties or [])
+
+    def _unused(self, stream: str, raw: msgspec.Raw, number: int) -> None:
+        record = msgspec.json.decode(raw)
+        if not isinstance(record, dict):
+            raise InvalidInputLine(f"Line {number}: the RECORD of '{stream}' is not an object.")
+        missing = [name for name in self.target.keys[stream] if name not in record]
+        if missing:
+            raise MissingKeyPropertiesError(
+                f"Line {number}: a RECORD of stream '{stream}' has no key '{missing[0]}'."
+            )
+        self.target.keep_unused(stream, record)
+
+
+def lines(source: IO[Any]) -> Iterator[bytes | None]:
+    """The lines of a file, pipe or test's StringIO; None whenever the input pauses."""
+    raw = getattr(source, "buffer", source)
+    if not hasattr(raw, "read1") or not pauses(raw):
+        for line in raw:
+            yield line.encode() if isinstance(line, str) else line
+        return
+    rest: list[bytes] = []
+    while True:
+        ready, _, _ = select.select([raw], [], [], IDLE_S)
+        if not ready:
+            yield None
+            select.select([raw], [], [])
+        data = raw.read1(READ_BYTES)
+        if not data:
+            break
+        *whole, last = data.split(b"\n")
+        if whole:
+            rest.append(whole[0])
+            yield b"".join(rest)
+            yield from whole[1:]
+            rest = []
+        rest.append(last)
+    if any(rest):
+        yield b"".join(rest)
+
+
+def pauses(raw: Any) -> bool:
+    """Whether the input is a pipe or terminal, which may pause; a file never does."""
+    try:
+        select.select([raw], [], [], 0)
+    except (OSError, ValueError, TypeError):
+        return False
+    return True
+
+
+def reason(error: Exception) -> str:
+    """What is wrong with a line, without a word of its content."""
+    return "invalid UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)

@@ -1,0 +1,120 @@
+"""Stage records and customers as rows of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from journeys.event import isoformat
+from journeys.fold import Folded, StageRecord
+from target_journeys.stores.sqlite_schema import STAGE_COLUMNS
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+JSON_COLUMNS = frozenset({"stages_skipped", "path", "regions", "candidates"})
+PATH = STAGE_COLUMNS.index("path")
+KEY_LENGTH = 4  # subject, grain, scope id, episode
+
+
+def json_text(value: object) -> str:
+    """JSON, the same text for the same value."""
+    return _encode(value).decode()
+
+
+def _moment(value: datetime | None) -> str | None:
+    return None if value is None else isoformat(value)
+
+
+def stage_row(record: StageRecord) -> tuple[object, ...]:
+    """A stage record in the order of STAGE_COLUMNS."""
+    return (
+        record.subject,
+        record.scope_grain,
+        record.scope_id,
+        record.episode,
+        record.product,
+        record.category,
+        record.account,
+        record.stage,
+        isoformat(record.stage_entered_at),
+        record.previous_stage,
+        json_text(record.stages_skipped),
+        json_text(record.path),
+        record.cycle,
+        json_text(record.regions) if record.regions else "{}",
+        record.condition,
+        _moment(record.condition_since),
+        _moment(record.next_check_at),
+        record.outcome,
+        record.reason,
+        record.evidence,
+        _moment(record.ended_at),
+        record.headline,
+        record.crm_stage,
+        record.observed_stage,
+        int(record.disagreement),
+        json_text(record.candidates) if record.candidates else "[]",
+        record.derived_from,
+        isoformat(record.first_event_at),
+        isoformat(record.last_event_at),
+        record.event_count,
+        isoformat(record.valid_as_of),
+        record.model_hash,
+    )
+
+
+def as_mapping(row: Sequence[object]) -> dict[str, Any]:
+    """A row of journey_stages as people and destinations see it."""
+    return {
+        name: msgspec.json.decode(str(value)) if name in JSON_COLUMNS else value
+        for name, value in zip(STAGE_COLUMNS, row, strict=True)
+    }
+
+
+def customer_row(
+    subject: str, kind: str, ids: Sequence[str], folded: Folded, seen: Mapping[str, datetime]
+) -> tuple[object, ...]:
+    """The unified view: all journeys of one subject side by side, never an average of them."""
+    now = [record for record in folded.records if record.headline is not None]
+    headlines = [
+        {
+            "scope_id": record.scope_id,
+            "headline": record.headline,
+            "stage": record.stage,
+            "condition": record.condition,
+        }
+        for record in now
+    ]
+    return (
+        subject,
+        kind,
+        json_text(sorted(ids)),
+        len(folded.records),
+        sum(record.outcome is None for record in folded.records),
+        json_text(headlines),
+        folded.touchpoints,
+        isoformat(seen["first"]),
+        isoformat(seen["last"]),
+    )
+
+
+def visit_rows(
+    old: Sequence[object] | None, new: Sequence[object], record: StageRecord
+) -> tuple[int | None, list[tuple[object, ...]]]:
+    """What to append to stage_visits, and from which position on older rows are retracted."""
+    key = new[:KEY_LENGTH]
+    start = 0
+    retract_from = None
+    if old is not None:
+        before = msgspec.json.decode(str(old[PATH]))
+        after = msgspec.json.decode(str(new[PATH]))
+        while start < len(before) and start < len(after) and before[start] == after[start]:
+            start += 1
+        retract_from = start if start < len(before) else None
+    rows = [
+        (*key, position, visit.stage, isoformat(visit.entered_at), visit.cycle, visit.event_id)
+        for position, visit in enumerate(record.path[start:], start)
+    ]
+    return retract_from, rows

@@ -1,0 +1,128 @@
+"""The target's settings: its own keys of the one configuration file, closed and checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, create_model
+from singer_sdk.exceptions import ConfigValidationError
+
+from journeys.settings import TOP_LEVEL
+from target_journeys.destinations import DESTINATIONS
+from target_journeys.destinations.base import Destination
+
+SDK_KEYS = frozenset(  # built-in settings that the SDK adds to every plugin
+    {
+        "add_record_metadata",
+        "batch_config",
+        "batch_size_rows",
+        "default_target_schema",
+        "faker_config",
+        "flattening_enabled",
+        "flattening_max_depth",
+        "flattening_max_key_length",
+        "flattening_separator",
+        "flattening_key_separator",
+        "hard_delete",
+        "load_method",
+        "process_activate_version_messages",
+        "stream_map_config",
+        "stream_maps",
+        "validate_records",
+    }
+)
+
+_Destinations = create_model(
+    "_Destinations",
+    __config__=ConfigDict(extra="forbid", frozen=True),
+    **{
+        name: (member | None, Field(None, description=member.__doc__))
+        for name, member in DESTINATIONS.items()
+    },  # type: ignore[call-overload]  # pydantic's stubs cannot see through the mapping
+)
+
+
+class Settings(BaseModel):
+    """What `target-journeys` and `journeys` read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    store: str = Field(
+        "sqlite:///journeys.db",
+        description="Where events and journeys are kept: sqlite:///PATH, relative to the current "
+        "directory.",
+    )
+    stage_model: str | dict[str, Any] = Field(
+        "standard",
+        description="`standard`, the path of a YAML file, or what is laid over it, inline.",
+    )
+    destinations: _Destinations = Field(  # type: ignore[valid-type]  # made from DESTINATIONS
+        default_factory=_Destinations,
+        description="Who is told of changes; being there switches a destination on.",
+    )
+    as_of: AwareDatetime | None = Field(
+        None,
+        description="Judge conditions at this moment instead of now (replays, demonstrations).",
+    )
+    fail_on_refused: bool = Field(
+        True, description="End with exit code 3 when rows are refused, waiting or set aside."
+    )
+
+    def active_destinations(self) -> dict[str, Destination]:
+        """The destinations that are switched on, by name."""
+        found = {name: getattr(self.destinations, name) for name in DESTINATIONS}
+        return {name: member for name, member in found.items() if member is not None}
+
+    def moment(self, now: datetime) -> datetime:
+        """The moment at which conditions are judged."""
+        return self.as_of or now
+
+
+def read_settings(config: Mapping[str, Any]) -> Settings:
+    """The target's part of a configuration.
+
+    Raises the SDK's ``ConfigValidationError``, whose errors name settings, never their values.
+    """
+    unknown = sorted(set(config) - set(TOP_LEVEL) - SDK_KEYS)
+    if unknown:
+        known = ", ".join(TOP_LEVEL)
+        raise ConfigValidationError(
+            "Config validation failed",
+            errors=[f"Setting '{name}' is unknown. Known: {known}." for name in unknown],
+            schema={},
+        )
+    own = {name: config[name] for name in Settings.model_fields if name in config}
+    try:
+        return Settings.model_validate(own)
+    except ValidationError as error:
+        raise ConfigValidationError(
+            "Config validation failed",
+            errors=[
+                f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}"
+                for each in error.errors(include_input=False, include_url=False)
+            ],
+            schema={},
+        ) from None
+
+
+def settings_schema() -> dict[str, Any]:
+    """The settings as JSON Schema without references, secrets marked."""
+    schema = Settings.model_json_schema()
+    found: dict[str, Any] = inlined(schema, schema.pop("$defs", {}))
+    return found
+
+
+def inlined(node: Any, definitions: Mapping[str, Any]) -> Any:
+    """A schema with every ``$ref`` replaced by what it names."""
+    if isinstance(node, Mapping):
+        if "$ref" in node:
+            named = definitions[str(node["$ref"]).rpartition("/")[2]]
+            rest = {key: value for key, value in node.items() if key != "$ref"}
+            return inlined({**named, **rest}, definitions)
+        made = {key: inlined(value, definitions) for key, value in node.items()}
+        return made | ({"secret": True} if node.get("format") == "password" else {})
+    if isinstance(node, list):
+        return [inlined(each, definitions) for each in node]
+    return node

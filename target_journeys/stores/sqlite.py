@@ -1,0 +1,427 @@
+"""The default store: one SQLite file, one writer at a time, readers never wait."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from target_journeys.stores.base import Appended, EventRow, StoreError, UnmappedRow
+from target_journeys.stores.sqlite_schema import STAGE_COLUMNS, migrations
+
+BUSY_TIMEOUT_S = 60  # a second writer waits this long for the first
+CACHE_KIB = 65_536  # page cache; keeps the hot pages of a large batch in memory
+
+_UPSERT_STAGE = (
+    f"insert or replace into journey_stages ({', '.join(STAGE_COLUMNS)}) "
+    f"values ({', '.join('?' * len(STAGE_COLUMNS))})"
+)
+
+
+class SQLiteStore:
+    """Events, journeys and the outbox in one file; nothing but SQL lives here."""
+
+    def __init__(self, path: str) -> None:
+        """Open the file, create or migrate its tables. Raises :class:`StoreError`."""
+        self.path = path
+        try:
+            existed = Path(path).exists()
+            connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+            if not existed:
+                Path(path).chmod(0o600)  # it holds personal data
+            self.db = Database(connection)
+            self.connection = connection
+            connection.execute("pragma journal_mode = wal")
+            connection.execute("pragma synchronous = normal")
+            connection.execute(f"pragma cache_size = -{CACHE_KIB}")
+            self._migrate()
+        except sqlite3.DatabaseError as error:
+            raise StoreError(
+                f"store: {path} cannot be used as a SQLite file ({error}). "
+                "Check the path and its permissions, or name another file."
+            ) from None
+
+    def _migrate(self) -> None:
+        known = {each.name for each in migrations.pending(Database(memory=True))}
+        newer = [each.name for each in migrations.applied(self.db) if each.name not in known]
+        if newer:
+            raise StoreError(
+                f"store: {self.path} was written by a newer version ({newer[0]}). "
+                "Install that version of product-journeys, or name another file."
+            )
+        if migrations.pending(self.db):
+            migrations.apply(self.db)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing; also a signal's exit rolls back."""
+        self.begin()
+        try:
+            yield
+        except BaseException:
+            self.rollback()
+            raise
+        self.commit()
+
+    def begin(self) -> None:
+        """Take the write lock. Raises :class:`StoreError` when another run holds it."""
+        try:
+            self.connection.execute("begin immediate")
+        except sqlite3.OperationalError as error:
+            raise StoreError(
+                f"store: {self.path} is being written by another run ({error}). "
+                f"It was waited for {BUSY_TIMEOUT_S} s; run again when that run has ended."
+            ) from None
+
+    def commit(self) -> None:
+        """Make the batch durable."""
+        self.connection.execute("commit")
+
+    def rollback(self) -> None:
+        """Forget the batch."""
+        if self.connection.in_transaction:
+            self.connection.execute("rollback")
+
+    # -- events ----------------------------------------------------------------------------
+
+    def append(self, rows: Sequence[EventRow]) -> Appended:
+        """Insert events that are not there yet; tells which were, with what is stored."""
+        (last,) = self.connection.execute("select coalesce(max(rowid), 0) from events").fetchone()
+        before = self.connection.total_changes
+        self.connection.executemany(
+            "insert or ignore into events (event_id, event_type, occurred_at, subject, account, "
+            "source, supersedes, body) values (?, ?, ?, ?, ?, ?, ?, ?)",
+            rows,
+        )
+        appended = Appended(new={row.event_id for row in rows})
+        if self.connection.total_changes - before < len(rows):
+            known = self.connection.execute(
+                "select event_id, body from events where rowid <= ? and event_id in "
+                "(select value from json_each(?))",
+                (last, json.dumps([row.event_id for row in rows])),
+            )
+            appended.conflicts = dict(known)
+            appended.new -= appended.conflicts.keys()
+        return appended
+
+    def replace_events(self, rows: Iterable[EventRow]) -> None:
+        """Put newer versions of events in the place of older ones."""
+        self.connection.executemany(
+            "update events set event_type = ?2, occurred_at = ?3, subject = ?4, account = ?5, "
+            "source = ?6, supersedes = ?7, body = ?8 where event_id = ?1",
+            rows,
+        )
+
+    def bodies_of(self, event_ids: Iterable[str]) -> list[str]:
+        """Stored events by id, as JSON."""
+        found = self.connection.execute(
+            "select body from events where event_id in (select value from json_each(?))",
+            (json.dumps(list(event_ids)),),
+        )
+        return [body for (body,) in found]
+
+    def events_of_people(self, ids: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """(subject, event as JSON) of all events of these ids, grouped by id."""
+        return self.connection.execute(
+            "select e.subject, e.body from json_each(?) as ids "
+            "join events as e on e.subject = ids.value",
+            (json.dumps(list(ids)),),
+        )
+
+    def events_of_accounts(self, ids: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """(account, event as JSON) of all events that name these accounts."""
+        return self.connection.execute(
+            "select e.account, e.body from json_each(?) as ids "
+            "join events as e on e.account = ids.value",
+            (json.dumps(list(ids)),),
+        )
+
+    def superseded_among(self, event_ids: Iterable[str]) -> set[str]:
+        """Which of these events another event, of anybody, takes the place of."""
+        found = self.connection.execute(
+            "select e.supersedes from json_each(?) as ids "
+            "join events as e on e.supersedes = ids.value",
+            (json.dumps(list(event_ids)),),
+        )
+        return {event_id for (event_id,) in found}
+
+    def has(self, what: str) -> bool:
+        """Whether the store holds any ``supersedes``, ``identity``, ``membership`` fact at all."""
+        where = {
+            "supersedes": "supersedes is not null",
+            "identity": "event_type in ('identity_linked', 'identity_unlinked')",
+            "membership": "event_type in ('account_joined', 'account_left')",
+        }[what]
+        return bool(
+            self.connection.execute(
+                f"select exists(select 1 from events where {where})"
+            ).fetchone()[0]
+        )
+
+    def subjects(self) -> Iterator[tuple[str, str]]:
+        """(id, "people" or "accounts") of everybody who has events."""
+        return self.connection.execute(
+            "select distinct subject, 'people' from events where subject is not null "
+            "union all select distinct account, 'accounts' from events where account is not null"
+        )
+
+    # -- facts about ids -------------------------------------------------------------------
+
+    def links_of(self, ids: Iterable[str]) -> list[str]:
+        """The identity facts, as JSON, that name any of these ids on either side."""
+        wanted = json.dumps(list(ids))
+        found = self.connection.execute(
+            "select body from events where event_type in ('identity_linked', 'identity_unlinked') "
+            "and link_left in (select value from json_each(?1)) union "
+            "select body from events where event_type in ('identity_linked', 'identity_unlinked') "
+            "and link_right in (select value from json_each(?1))",
+            (wanted,),
+        )
+        return [body for (body,) in found]
+
+    def canonical(self, ids: Iterable[str]) -> dict[str, str]:
+        """Id → canonical id, for those that belong to a group."""
+        return dict(
+            self.connection.execute(
+                "select id, canonical from identities where id in (select value from json_each(?))",
+                (json.dumps(list(ids)),),
+            )
+        )
+
+    def group(self, canonical_ids: Iterable[str]) -> list[tuple[str, str]]:
+        """(canonical id, id) of everybody in these groups."""
+        return self.connection.execute(
+            "select canonical, id from identities where canonical in "
+            "(select value from json_each(?))",
+            (json.dumps(list(canonical_ids)),),
+        ).fetchall()
+
+    def keep_identities(self, canonical: dict[str, str]) -> None:
+        """Store who belongs to whom."""
+        self.connection.executemany(
+            "insert or replace into identities (id, canonical) values (?, ?)", canonical.items()
+        )
+
+    def membership_facts(self, ids: Iterable[str], *, by: str) -> list[str]:
+        """``account_joined`` and ``account_left`` facts, as JSON, by ``subject`` or ``account``."""
+        column = {"subject": "subject", "account": "account"}[by]
+        found = self.connection.execute(
+            "select e.body from json_each(?) as ids join events as e "
+            f"on e.{column} = ids.value and e.event_type in ('account_joined', 'account_left')",
+            (json.dumps(list(ids)),),
+        )
+        return [body for (body,) in found]
+
+    # -- products and items ----------------------------------------------------------------
+
+    def products(self) -> list[str]:
+        """The catalogue: products as JSON."""
+        return [body for (body,) in self.connection.execute("select body from products")]
+
+    def keep_products(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Store (product id, product as JSON)."""
+        self.connection.executemany(
+            "insert or replace into products (product_id, body) values (?, ?)", rows
+        )
+
+    def keep_items(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Store that (item id, event id) says what an item stands for."""
+        self.connection.executemany(
+            "insert or ignore into item_links (item_id, event_id) values (?, ?)", rows
+        )
+
+    def item_facts(self, item_ids: Iterable[str]) -> list[str]:
+        """The ``scope_linked`` events, as JSON, that say what these items stand for."""
+        found = self.connection.execute(
+            "select distinct e.body from json_each(?) as ids "
+            "join item_links as i on i.item_id = ids.value join events as e using (event_id)",
+            (json.dumps(list(item_ids)),),
+        )
+        return [body for (body,) in found]
+
+    def subjects_of_names(self, names: Iterable[str]) -> list[tuple[str, str]]:
+        """Whom to fold again when what these product or item names mean has changed."""
+        wanted = json.dumps(list(names))
+        found = self.connection.execute(
+            "select subject, kind from customers where subject in ("
+            "select subject from scope_names where name in (select value from json_each(?1)) "
+            "union select subject from journey_stages "
+            "where product in (select value from json_each(?1)))",
+            (wanted,),
+        )
+        return found.fetchall()
+
+    # -- journeys --------------------------------------------------------------------------
+
+    def due(self, as_of: str) -> list[tuple[str, str]]:
+        """(id, "people" or "accounts") of those whose journeys time alone may have changed."""
+        return self.connection.execute(
+            "select distinct s.subject, c.kind from journey_stages as s "
+            "join customers as c using (subject) where s.next_check_at <= ?",
+            (as_of,),
+        ).fetchall()
+
+    def stages_of(self, subjects: Iterable[str]) -> Iterator[tuple[object, ...]]:
+        """The stage records of these subjects, as rows in the order of STAGE_COLUMNS."""
+        return self.connection.execute(
+            f"select {', '.join('s.' + name for name in STAGE_COLUMNS)} "
+            "from json_each(?) as ids join journey_stages as s on s.subject = ids.value",
+            (json.dumps(list(subjects)),),
+        )
+
+    def keep_stages(self, rows: Iterable[Sequence[object]]) -> None:
+        """Insert or replace stage records."""
+        self.connection.executemany(_UPSERT_STAGE, rows)
+
+    def drop_stages(self, keys: Iterable[Sequence[object]]) -> None:
+        """Delete stage records by (subject, grain, scope id, episode)."""
+        self.connection.executemany(
+            "delete from journey_stages where subject = ? and scope_grain = ? and scope_id = ? "
+            "and episode = ?",
+            keys,
+        )
+
+    def keep_visits(self, rows: Iterable[Sequence[object]]) -> None:
+        """Append stays in stages."""
+        self.connection.executemany(
+            "insert into stage_visits (subject, scope_grain, scope_id, episode, position, stage, "
+            "entered_at, cycle, event_id) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            rows,
+        )
+
+    def retract_visits(self, rows: Iterable[Sequence[object]]) -> None:
+        """Mark stays as corrected: (at, subject, grain, scope id, episode, first position)."""
+        self.connection.executemany(
+            "update stage_visits set retracted_at = ? where subject = ? and scope_grain = ? "
+            "and scope_id = ? and episode = ? and position >= ? and retracted_at is null",
+            rows,
+        )
+
+    def customers_of(self, subjects: Iterable[str]) -> dict[str, tuple[object, ...]]:
+        """The unified view of these subjects: subject → row."""
+        found = self.connection.execute(
+            "select c.* from json_each(?) as ids join customers as c on c.subject = ids.value",
+            (json.dumps(list(subjects)),),
+        )
+        return {row[0]: row for row in found}
+
+    def keep_customers(self, rows: Iterable[Sequence[object]]) -> None:
+        """Insert or replace unified views."""
+        self.connection.executemany(
+            "insert or replace into customers values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+        )
+
+    def drop_customers(self, subjects: Iterable[str]) -> None:
+        """Delete the views of subjects that ceased to exist."""
+        self.connection.executemany(
+            "delete from customers where subject = ?", ((subject,) for subject in subjects)
+        )
+
+    # -- what could not be used ------------------------------------------------------------
+
+    def keep_names(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Remember (name, subject): whom to fold again when the catalogue changes."""
+        self.connection.executemany(
+            "insert or ignore into scope_names (name, subject) values (?, ?)", rows
+        )
+
+    def keep_doubts(
+        self, subjects: Iterable[str], rows: Iterable[tuple[str, str, str, int]]
+    ) -> None:
+        """Replace what is unresolved for these subjects: (subject, stream, reason, count)."""
+        self.connection.execute(
+            "delete from unresolved_events where subject in (select value from json_each(?))",
+            (json.dumps(list(subjects)),),
+        )
+        self.connection.executemany("insert into unresolved_events values (?, ?, ?, ?)", rows)
+
+    def keep_unmapped(self, rows: Iterable[UnmappedRow]) -> int:
+        """Remember records that were set aside; how many are new."""
+        before = self.connection.total_changes
+        self.connection.executemany(
+            "insert or ignore into unmapped_records (stream, rule, record_key, reason) "
+            "values (?, ?, ?, ?)",
+            rows,
+        )
+        return self.connection.total_changes - before
+
+    # -- the outbox ------------------------------------------------------------------------
+
+    def queue(self, rows: Iterable[Sequence[object]]) -> None:
+        """Queue (destination, kind, key, op, payload hash, payload); the latest version counts.
+
+        A row whose destination would see nothing new stays as it is; one that returns to what was
+        sent last needs no sending.
+        """
+        self.connection.executemany(
+            "insert into outbox (destination, kind, record_key, op, version, payload_hash, "
+            "payload, status) values (?1, ?2, ?3, ?4, 1, ?5, ?6, 'waiting') "
+            "on conflict (destination, kind, record_key) do update set op = excluded.op, "
+            "version = version + 1, payload_hash = excluded.payload_hash, "
+            "payload = excluded.payload, attempts = 0, next_attempt_at = null, answer = null, "
+            "status = case when sent_hash = excluded.payload_hash then 'sent' else 'waiting' end "
+            "where payload_hash <> excluded.payload_hash",
+            rows,
+        )
+
+    def queue_deletes(self, rows: Iterable[Sequence[object]]) -> None:
+        """Tell (destination, key) that a record ceased to exist, where it was ever told of it."""
+        self.connection.executemany(
+            "update outbox set op = 'delete', version = version + 1, payload_hash = 'deleted', "
+            "attempts = 0, next_attempt_at = null, answer = null, "
+            "status = case when sent_hash is null then 'sent' else 'waiting' end "
+            "where destination = ? and kind = 'record' and record_key = ?",
+            rows,
+        )
+
+    def waiting(self, destination: str, now: str, limit: int) -> list[tuple[object, ...]]:
+        """Rows to send: (kind, key, op, version, payload hash, payload), oldest key first."""
+        return self.connection.execute(
+            "select kind, record_key, op, version, payload_hash, payload from outbox "
+            "where destination = ? and status = 'waiting' "
+            "and (next_attempt_at is null or next_attempt_at <= ?) limit ?",
+            (destination, now, limit),
+        ).fetchall()
+
+    def settle(self, rows: Iterable[Sequence[object]]) -> None:
+        """Write what became of rows: (status, sent hash, next attempt, answer, destination, kind,
+        key, version); a row that changed meanwhile keeps waiting with its newer version."""
+        self.connection.executemany(
+            "update outbox set status = case when version = ?8 then ?1 else status end, "
+            "sent_hash = coalesce(?2, sent_hash), next_attempt_at = ?3, answer = ?4, "
+            "attempts = attempts + 1 where destination = ?5 and kind = ?6 and record_key = ?7",
+            rows,
+        )
+
+    def outbox_counts(self) -> dict[tuple[str, str], int]:
+        """(destination, status) → rows."""
+        found = self.connection.execute(
+            "select destination, status, count(*) from outbox group by destination, status"
+        )
+        return {(destination, status): count for destination, status, count in found}
+
+    def all_stages(self) -> Iterator[tuple[object, ...]]:
+        """Every stage record, as rows in the order of STAGE_COLUMNS."""
+        return self.connection.execute(
+            f"select {', '.join(STAGE_COLUMNS)} from journey_stages "
+            "order by subject, scope_grain, scope_id, episode"
+        )
+
+    # -- notes of the engine ---------------------------------------------------------------
+
+    def note(self, name: str) -> str | None:
+        """A note by name."""
+        row = self.connection.execute("select value from notes where name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def keep_note(self, name: str, value: str) -> None:
+        """Write a note."""
+        self.connection.execute("insert or replace into notes values (?, ?)", (name, value))

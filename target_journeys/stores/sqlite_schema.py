@@ -1,0 +1,133 @@
+"""The tables of the SQLite store, as migrations: applied once, in order, never edited."""
+
+from __future__ import annotations
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+migrations = Migrations("product-journeys")
+
+STAGE_COLUMNS: tuple[str, ...] = (
+    "subject",
+    "scope_grain",
+    "scope_id",
+    "episode",
+    "product",
+    "category",
+    "account",
+    "stage",
+    "stage_entered_at",
+    "previous_stage",
+    "stages_skipped",
+    "path",
+    "cycle",
+    "regions",
+    "condition",
+    "condition_since",
+    "next_check_at",
+    "outcome",
+    "reason",
+    "evidence",
+    "ended_at",
+    "headline",
+    "crm_stage",
+    "observed_stage",
+    "disagreement",
+    "candidates",
+    "derived_from",
+    "first_event_at",
+    "last_event_at",
+    "event_count",
+    "valid_as_of",
+    "model_hash",
+)
+
+
+@migrations(name="0001 events and journeys")
+def events_and_journeys(db: Database) -> None:
+    """Everything that the first release keeps."""
+    integers = {"episode", "cycle", "disagreement", "event_count"}
+    stages = ", ".join(
+        f"{name} {'integer' if name in integers else 'text'}" for name in STAGE_COLUMNS
+    )
+    facts = (
+        "'identity_linked', 'identity_unlinked', 'account_joined', 'account_left', 'scope_linked', "
+        "'record_corrected'"
+    )
+    for statement in (
+        # `body` is the whole event; the columns without data of their own are read from it.
+        """create table events (
+            event_id text primary key, event_type text not null, occurred_at text not null,
+            subject text, account text, source text not null, supersedes text, body text not null,
+            scopes text generated always as (coalesce(json_extract(body, '$.scopes'), '[]')),
+            source_key text generated always as (json_extract(body, '$.source_key')),
+            recorded_at text generated always as (json_extract(body, '$.recorded_at')),
+            channel text generated always as (json_extract(body, '$.channel')),
+            visibility text
+                generated always as (coalesce(json_extract(body, '$.visibility'), 'owned')),
+            observability text
+                generated always as (coalesce(json_extract(body, '$.observability'), 'observed')),
+            value text generated always as (json_extract(body, '$.value')),
+            currency text generated always as (json_extract(body, '$.currency')),
+            properties text
+                generated always as (coalesce(json_extract(body, '$.properties'), '{}')),
+            link_left text generated always as (coalesce(subject, account)),
+            link_right text generated always as (json_extract(body, '$.properties.linked')))""",
+        "create index events_subject on events (subject) where subject is not null",
+        "create index events_account on events (account) where account is not null",
+        "create index events_supersedes on events (supersedes) where supersedes is not null",
+        "create index events_link_left on events (link_left) "
+        "where event_type in ('identity_linked', 'identity_unlinked')",
+        "create index events_link_right on events (link_right) "
+        "where event_type in ('identity_linked', 'identity_unlinked')",
+        "create index events_member on events (subject) "
+        "where event_type in ('account_joined', 'account_left')",
+        "create index events_member_of on events (account) "
+        "where event_type in ('account_joined', 'account_left')",
+        "create index events_nobody on events (source) "
+        f"where subject is null and account is null and event_type not in ({facts})",
+        "create table products (product_id text primary key, body text not null, "
+        "name text generated always as (json_extract(body, '$.name')), "
+        "category text generated always as (json_extract(body, '$.category')), "
+        "aliases text generated always as (coalesce(json_extract(body, '$.aliases'), '[]')))",
+        "create table item_links (item_id text not null, event_id text not null, "
+        "primary key (item_id, event_id)) without rowid",
+        "create table scope_names (name text not null, subject text not null, "
+        "primary key (name, subject)) without rowid",
+        "create table identities (id text primary key, canonical text not null) without rowid",
+        "create index identities_canonical on identities (canonical)",
+        f"create table journey_stages ({stages}, "
+        "primary key (subject, scope_grain, scope_id, episode))",
+        "create index journey_stages_product on journey_stages (product)",
+        "create index journey_stages_due on journey_stages (next_check_at) "
+        "where next_check_at is not null",
+        "create table stage_visits (subject text not null, scope_grain text not null, "
+        "scope_id text not null, episode integer not null, position integer not null, "
+        "stage text not null, entered_at text not null, cycle integer not null, "
+        "event_id text not null, retracted_at text)",
+        "create index stage_visits_subject on stage_visits (subject)",
+        "create table customers (subject text primary key, kind text, ids text, journeys integer, "
+        "open_journeys integer, headlines text, touchpoints integer, first_event_at text, "
+        "last_event_at text)",
+        "create table unmapped_records (stream text not null, rule text not null, "
+        "record_key text not null, reason text not null, "
+        "primary key (stream, rule, record_key)) without rowid",
+        "create table unresolved_events (subject text not null, stream text not null, "
+        "reason text not null, count integer not null)",
+        "create index unresolved_events_subject on unresolved_events (subject)",
+        "create view unresolved as "
+        "select source as stream, 'no customer' as reason, count(*) as count from events "
+        f"where subject is null and account is null and event_type not in ({facts}) "
+        "group by source "
+        "union all select stream, reason, sum(count) from unresolved_events "
+        "group by stream, reason "
+        "union all select stream, reason, count(*) from unmapped_records group by stream, reason",
+        "create table outbox (destination text not null, kind text not null, "
+        "record_key text not null, op text not null, version integer not null, "
+        "payload_hash text not null, sent_hash text, status text not null, "
+        "payload text, attempts integer not null default 0, next_attempt_at text, answer text, "
+        "primary key (destination, kind, record_key))",
+        "create index outbox_waiting on outbox (destination) where status = 'waiting'",
+        "create table notes (name text primary key, value text not null) without rowid",
+    ):
+        db.execute(statement)

@@ -1,0 +1,187 @@
+"""The Singer target: reads messages, keeps journeys, acknowledges what is durable."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+from singer_sdk import Target
+from singer_sdk.exceptions import ConfigValidationError
+
+from target_journeys.ledger import Ledger
+from target_journeys.outbox import Outbox, Sent
+from target_journeys.reader import Reader
+from target_journeys.settings import Settings, read_settings, settings_schema
+from target_journeys.stage_model import StageModelError, load
+from target_journeys.stores import StoreError, open_store
+from target_journeys.stores.base import UnmappedRow
+
+NO_RULE = "no rule reads this stream"
+FIRST_BATCH = 1  # records: the first STATE is acknowledged at once,
+BATCH_GROWTH = 4  # … the next after four times as many, so that folding again stays cheap
+LARGEST_BATCH = 500_000  # records
+LONGEST_BATCH_S = 10  # no STATE waits longer for its commit while records flow
+
+
+class TargetJourneys(Target):
+    """Keeps one journey per customer and product, and tells destinations what changed."""
+
+    name = "target-journeys"
+    package_name = "product-journeys"
+    config_jsonschema = settings_schema()
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Check the settings and open the store, before the first message."""
+        super().__init__(**kwargs)
+        settings = self.settings
+        self.message_reader = Reader(self)
+        try:
+            model = load(settings.stage_model)
+            self.store = open_store(settings.store)
+        except (StageModelError, StoreError) as error:
+            raise ConfigValidationError(
+                "Config validation failed", errors=[str(error)], schema={}
+            ) from None
+        self.outbox = Outbox(settings.active_destinations())
+        self.ledger = Ledger(self.store, model, self.outbox, settings.moment(datetime.now(UTC)))
+        self.keys: dict[str, list[str]] = {}  # stream → key properties, from its SCHEMA
+        self.unused: Counter[str] = Counter()  # stream without a rule → records
+        self.sent = Sent()
+        self._state: Any = None
+        self._has_state = False
+        self._batch = FIRST_BATCH
+        self._since: float | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """The settings as a type."""
+        return read_settings(self.config)
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        """Check without the SDK, whose messages print the values of settings."""
+        try:
+            read_settings(self._config)
+        except ConfigValidationError as error:
+            if raise_errors:
+                raise
+            return error.errors
+        return []
+
+    # -- messages --------------------------------------------------------------------------
+
+    def keep_schema(self, stream: str, schema: Any, key_properties: list[str]) -> None:
+        """Learn a stream's key."""
+        self.keys[stream] = key_properties
+
+    def keep_unused(self, stream: str, record: dict[str, Any]) -> None:
+        """Take note of a record that no rule reads; its key leads back to it."""
+        keys = self.keys[stream]
+        key = json.dumps([record[name] for name in keys]) if keys else hashed(record)
+        if not self.unused[stream]:
+            self.logger.info("Stream '%s' has no rule; its records are counted only.", stream)
+        self.unused[stream] += 1
+        self.ledger.add_unmapped(UnmappedRow(stream, "", key, NO_RULE))
+
+    def keep_state(self, value: Any) -> None:
+        """Remember the latest STATE; it is acknowledged when all before it is durable."""
+        self._state, self._has_state = value, True
+        if not self.ledger.pending:
+            self._acknowledge()
+        elif self.ledger.pending >= self._batch:
+            self.commit()
+
+    def pace(self) -> None:
+        """Close the batch when it has become large or old."""
+        now = time.monotonic()
+        if self._since is None:
+            self._since = now
+        if self.ledger.pending >= LARGEST_BATCH or now - self._since > LONGEST_BATCH_S:
+            self.commit()
+
+    def commit(self) -> None:
+        """Make the batch durable, then acknowledge it."""
+        if self.ledger.pending:
+            self._batch = min(self.ledger.pending * BATCH_GROWTH, LARGEST_BATCH)
+            self.ledger.commit()
+        self._since = None
+        self._acknowledge()
+
+    def _acknowledge(self) -> None:
+        if self._has_state:
+            sys.stdout.write(json.dumps(self._state) + "\n")
+            sys.stdout.flush()
+            self._has_state = False
+
+    # -- the end ---------------------------------------------------------------------------
+
+    def process_endofpipe(self) -> None:
+        """Commit what is left, let time do its part, tell the destinations."""
+        self.ledger.close_run()
+        self._acknowledge()
+        if self.unused and "journey_events" not in self.keys:
+            self.logger.warning(
+                "target-journeys received stream '%s', but it stores 'journey_events' only. "
+                "Put mapper-journeys between the tap and this target.",
+                next(iter(self.unused)),
+            )
+        self.sent = self.outbox.deliver(self.store)
+
+    @property
+    def exit_code(self) -> int:
+        """0 all well, 3 finished but something is refused, waiting or set aside."""
+        without_mapper = bool(self.unused) and "journey_events" not in self.keys
+        left = self.sent.waiting or self.sent.refused or self.ledger.tally.set_aside_events
+        return 3 if self.settings.fail_on_refused and (left or without_mapper) else 0
+
+    def summary(self) -> str:
+        """One line for people."""
+        tally, sent = self.ledger.tally, self.sent
+        parts = [
+            f"{tally.events:,} events ({tally.new:,} new)",
+            f"{tally.stages_changed:,} stages changed",
+            f"{sent.sent:,} sent",
+            f"{sent.waiting:,} waiting",
+            f"{sent.refused:,} refused" + (" (see outbox)" if sent.refused else ""),
+        ]
+        if tally.set_aside:
+            parts.append(f"{tally.set_aside:,} set aside (see unresolved)")
+        return f"target-journeys: {', '.join(parts)}"
+
+    def _handle_termination(self, signum: int, frame: Any) -> NoReturn:
+        """Stop at once: what is not committed is not acknowledged, and is read again."""
+        raise SystemExit(128 + signum)
+
+    @classmethod
+    def invoke(cls, *, about: bool = False, about_format: str | None = None, **kwargs: Any) -> None:
+        """Run, end with one line, and say by the exit code how it went."""
+        config, file_input = kwargs.get("config"), kwargs.get("file_input")
+        if about:
+            cls.print_about(about_format)
+            return
+        try:
+            target = cls(
+                config=config.config if config else None,
+                parse_env_config=bool(config and config.parse_env),
+            )
+        except ConfigValidationError as error:
+            for each in error.errors:
+                cls.logger.error(each)
+            raise SystemExit(2) from None
+        try:
+            target.listen(file_input)
+        finally:
+            target.ledger.abandon()
+            target.store.close()
+        sys.stderr.write(target.summary() + "\n")
+        raise SystemExit(target.exit_code)
+
+
+def hashed(record: dict[str, Any]) -> str:
+    """A key for a record that has none."""
+    text = json.dumps(record, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
