@@ -121,7 +121,10 @@ class Episode:
         if kind not in CASE_ENDS:
             self.open_cases.add(case)
             return
-        self.open_cases.discard(case)
+        if case in self.open_cases or event.properties.get("opportunity"):
+            self.open_cases.discard(case)
+        else:
+            self.open_cases.clear()  # it does not say which: then it speaks of all
         if kind == "trial_ended":
             self.clock_from = event.occurred_at
 

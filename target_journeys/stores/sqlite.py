@@ -232,6 +232,24 @@ class SQLiteStore:
             "insert or replace into products (product_id, body) values (?, ?)", rows
         )
 
+    def product_ids(self, name: str) -> set[str]:
+        """The products that an id, name or alias means."""
+        found = self.connection.execute(
+            "select product_id from products where product_id = ?1 or name = ?1 "
+            "or exists (select 1 from json_each(aliases) where value = ?1)",
+            (name,),
+        )
+        return {product_id for (product_id,) in found}
+
+    def product_names(self, product_ids: Iterable[str]) -> dict[str, str]:
+        """Product id → what people call it, where the catalogue says so."""
+        found = self.connection.execute(
+            "select product_id, name from products where name is not null "
+            "and product_id in (select value from json_each(?))",
+            (json.dumps(list(product_ids)),),
+        )
+        return dict(found.fetchall())
+
     def keep_items(self, rows: Iterable[tuple[str, str]]) -> None:
         """Store that (item id, event id) says what an item stands for."""
         self.connection.executemany(
@@ -400,6 +418,17 @@ class SQLiteStore:
             "attempts = attempts + 1 where destination = ?5 and kind = ?6 and record_key = ?7",
             rows,
         )
+
+    def refused(self) -> list[tuple[str, str, str, str | None]]:
+        """(destination, kind, key, start of the answer) of refused rows."""
+        return self.connection.execute(
+            "select destination, kind, record_key, answer from outbox where status = 'refused' "
+            "order by destination, kind, record_key"
+        ).fetchall()
+
+    def retry_refused(self) -> None:
+        """Let refused rows wait again."""
+        self.connection.execute("update outbox set status = 'waiting' where status = 'refused'")
 
     def outbox_counts(self) -> dict[tuple[str, str], int]:
         """(destination, status) → rows."""

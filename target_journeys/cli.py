@@ -1,0 +1,113 @@
+"""The `journeys` command: what people ask of a store."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from singer_sdk.exceptions import ConfigValidationError
+
+from target_journeys.explain import detail, explain, overview
+from target_journeys.outbox import Outbox
+from target_journeys.settings import Settings, read_settings
+from target_journeys.stores import StoreError, open_store
+from target_journeys.stores.sqlite import SQLiteStore
+
+CONFIGURATION = 2  # exit codes, the same for every command
+LEFT = 3
+
+config_option = click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=Path("config.json"),
+    show_default=True,
+    help="The configuration that the plugins use.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group()
+@click.version_option(package_name="product-journeys")
+def main() -> None:
+    """One journey per customer and product: ask the store about them."""
+
+
+@main.command("explain")
+@click.argument("subject")
+@click.argument("product", required=False)
+@config_option
+@json_option
+def explain_command(subject: str, product: str | None, config: Path, *, as_json: bool) -> None:
+    """Why SUBJECT stands where it stands, with all products or with one PRODUCT.
+
+    SUBJECT is any id of a person or account (email:ana@acme.test); PRODUCT an id, name, alias or
+    category.
+    """
+    _, store = opened(config)
+    found = explain(store, subject, product)
+    store.close()
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for line in overview(found) if product is None else detail(found):
+        click.echo(line)
+    if not found["journeys"]:
+        raise SystemExit(1)
+
+
+@main.command("deliver")
+@click.option("--refused", is_flag=True, help="Send refused rows again, after a fix.")
+@config_option
+def deliver_command(config: Path, *, refused: bool) -> None:
+    """Send what waits in the outbox."""
+    settings, store = opened(config)
+    if refused:
+        with store.transaction():
+            store.retry_refused()
+    sent = Outbox(settings.active_destinations()).deliver(store)
+    store.close()
+    click.echo(f"{sent.sent:,} sent, {sent.waiting:,} waiting, {sent.refused:,} refused")
+    if settings.fail_on_refused and (sent.waiting or sent.refused):
+        raise SystemExit(LEFT)
+
+
+@main.command("refused")
+@config_option
+@json_option
+def refused_command(config: Path, *, as_json: bool) -> None:
+    """List the rows that a destination refused, with the start of its answer."""
+    _, store = opened(config)
+    rows = store.refused()
+    store.close()
+    if as_json:
+        names = ("destination", "kind", "record_key", "answer")
+        click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows], indent=2))
+        return
+    for destination, kind, key, answer in rows:
+        click.echo(f"{destination}  {kind}  {key}  {answer}")
+
+
+def opened(config: Path) -> tuple[Settings, SQLiteStore]:
+    """The settings and the store; ends with exit code 2 when either cannot be used."""
+    try:
+        settings = read_settings(read_json(config))
+        return settings, open_store(settings.store)
+    except (ConfigValidationError, StoreError) as error:
+        for each in getattr(error, "errors", None) or [str(error)]:
+            click.echo(each, err=True)
+        sys.exit(CONFIGURATION)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A configuration file."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict):
+        message = f"--config: {path} is not a readable JSON object."
+        raise ConfigValidationError("Config validation failed", errors=[message], schema={})
+    return found

@@ -1,0 +1,141 @@
+"""Why a journey stands where it stands: the evidence, in order, from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from target_journeys.rows import as_mapping
+from target_journeys.stores.sqlite import SQLiteStore
+
+EVIDENCE_FIELDS = ("event_id", "event_type", "occurred_at", "source", "source_key")
+
+
+def explain(store: SQLiteStore, subject: str, product: str | None = None) -> dict[str, Any]:
+    """Everything known of a subject, or of one of its journeys.
+
+    ``subject`` may be any id of the person or account; ``product`` an id, name or alias, or a
+    category. Keys: ``subject``, ``ids``, ``links``, ``touchpoints``, ``journeys``; each journey is
+    its stage record with ``steps``: the visits with the events behind them. An unknown subject has
+    no journeys.
+    """
+    canonical = store.canonical([subject]).get(subject, subject)
+    ids = sorted({name for _, name in store.group([canonical])} | {canonical})
+    view = store.customers_of([canonical]).get(canonical)
+    rows = sorted(store.stages_of([canonical]), key=lambda row: row[:4])
+    journeys = [as_mapping(row) for row in rows]
+    if product is not None:
+        meant = {product} | store.product_ids(product)
+        journeys = [
+            journey
+            for journey in journeys
+            if meant & {journey["scope_id"], journey["product"], journey["category"]}
+        ]
+    moved_by = {step[2] for journey in journeys for step in journey["path"]}
+    evidence = {event["event_id"]: event for event in events(store.bodies_of(moved_by))}
+    names = store.product_names([j["product"] for j in journeys if j["product"]])
+    for journey in journeys:
+        journey["product_name"] = names.get(journey["product"])
+        journey["steps"] = [
+            {
+                "stage": stage,
+                "entered_at": entered_at,
+                "cycle": cycle,
+                "by": evidence.get(event_id, {"event_type": event_id}),
+            }
+            for stage, entered_at, event_id, cycle in journey.pop("path")
+        ]
+    return {
+        "subject": canonical,
+        "ids": ids,
+        "links": list(events(store.links_of(ids))) if len(ids) > 1 else [],
+        "touchpoints": view[6] if view else 0,
+        "journeys": journeys,
+    }
+
+
+def events(bodies: list[str]) -> Iterator[dict[str, Any]]:
+    """What leads back to the source, and whom a link joined, of stored events."""
+    for body in bodies:
+        event = msgspec.json.decode(body)
+        found = {name: event.get(name) for name in EVIDENCE_FIELDS}
+        if "linked" in event.get("properties", {}):
+            found["left"] = event.get("subject") or event.get("account")
+            found["linked"] = event["properties"]["linked"]
+        yield found
+
+
+def overview(found: Mapping[str, Any]) -> Iterator[str]:
+    """One line per journey: the headlines side by side, never an average."""
+    yield from person(found)
+    width = max((len(name_of(journey)) for journey in found["journeys"]), default=0)
+    for journey in sorted(found["journeys"], key=lambda j: (j["outcome"] is not None, name_of(j))):
+        yield (f"  {label(journey):<16} {name_of(journey):<{width}}  {standing(journey)}")
+    if not found["journeys"]:
+        yield "  no journeys"
+    yield f"  {found['touchpoints']} touchpoints without a product"
+
+
+def detail(found: Mapping[str, Any]) -> Iterator[str]:
+    """Each journey with the events that moved it, in order."""
+    yield from person(found)
+    for journey in found["journeys"]:
+        place = f", {journey['category']}" if journey["category"] else ""
+        yield ""
+        yield f"{name_of(journey)}{place}, episode {journey['episode']}: {label(journey)}"
+        yield f"  {standing(journey)}"
+        for step in journey["steps"]:
+            by = step["by"]
+            source = f"{by['source']} {by['source_key']}" if "source" in by else "by time alone"
+            yield f"  {step['entered_at']}  {step['stage']:<12} {by['event_type']:<24} {source}"
+        for name, region in journey["regions"].items():
+            still = f" ({', '.join(region['open'])})" if region.get("open") else ""
+            yield f"  beside it: {name} {region['state']} since {region['since']}{still}"
+        if journey["stages_skipped"]:
+            yield f"  passed without evidence: {', '.join(journey['stages_skipped'])}"
+        if journey["disagreement"]:
+            yield f"  CRM says {journey['crm_stage']}, behaviour says {journey['observed_stage']}"
+        if journey["candidates"]:
+            yield f"  candidates: {', '.join(journey['candidates'])}"
+        yield (
+            f"  {journey['event_count']} events from {journey['first_event_at']} "
+            f"to {journey['last_event_at']}"
+        )
+
+
+def person(found: Mapping[str, Any]) -> Iterator[str]:
+    """Who it is, and what joined the ids."""
+    yield found["subject"]
+    for link in found["links"]:
+        word = "is" if link["event_type"] == "identity_linked" else "is no longer"
+        yield (
+            f"  {link['left']} {word} {link['linked']}, by {link['source']} "
+            f"{link['source_key']} of {link['occurred_at']}"
+        )
+
+
+def name_of(journey: Mapping[str, Any]) -> str:
+    """What people call the product."""
+    name = journey["product_name"]
+    return f"{name} ({journey['scope_id']})" if name else str(journey["scope_id"])
+
+
+def label(journey: Mapping[str, Any]) -> str:
+    """The headline, or how it ended."""
+    return str(journey["headline"] or journey["outcome"])
+
+
+def standing(journey: Mapping[str, Any]) -> str:
+    """Stage, since when, and how it is doing."""
+    if journey["outcome"] is not None:
+        why = f" ({journey['reason']})" if journey["reason"] else ""
+        return (
+            f"ended {journey['ended_at']} as {journey['outcome']}{why}, {journey['evidence']}; "
+            f"was {journey['stage']}"
+        )
+    return (
+        f"{journey['stage']} since {journey['stage_entered_at']}, "
+        f"{journey['condition']} since {journey['condition_since']}"
+    )
