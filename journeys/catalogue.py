@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from journeys.event import JourneyEvent, Product, Scope
 
@@ -21,6 +21,9 @@ class Resolved(NamedTuple):
     doubt: str | None = None  # why it may be wrong: "unknown product", "item without product"
 
 
+MEMO_SIZE = 100_000  # bounds the memory of a long run
+
+
 @dataclass(slots=True)
 class Catalogue:
     """The products by id and alias, and the products that items (deals, orders …) stand for."""
@@ -28,18 +31,18 @@ class Catalogue:
     products: Mapping[str, Product] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)  # alias → product id
     items: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # item id → product ids
-    _memo: dict[Scope, tuple[Resolved, ...]] = field(default_factory=dict, repr=False)
+    memo: dict[tuple[str, ...], Any] = field(default_factory=dict, repr=False)
 
     def resolve(self, scope: Scope) -> tuple[Resolved, ...]:
         """One meaning for a product or category, one per product for an item."""
-        if scope.grain == "item":
-            return tuple(self._item(scope))
-        found = self._memo.get(scope)
-        if found is None:
-            if len(self._memo) > 100_000:  # bounds the memory of a long run
-                self._memo.clear()
-            found = self._memo[scope] = (self._one(scope),)
-        return found
+        return tuple(self._item(scope)) if scope.grain == "item" else (self._one(scope),)
+
+    def remember(self, key: tuple[str, ...], found: object) -> None:
+        """Keep what the fold made of a product or category; items change too often."""
+        if key[0] != "item":
+            if len(self.memo) >= MEMO_SIZE:
+                self.memo.clear()
+            self.memo[key] = found
 
     def _one(self, scope: Scope) -> Resolved:
         if scope.grain == "category":

@@ -116,17 +116,18 @@ class Episode:
 
     def _case(self, event: JourneyEvent) -> None:
         """Keep track of what is openly still being decided."""
-        kind = event.event_type
-        case = "trial" if kind.startswith("trial") else opportunity_of(event)
-        if kind not in CASE_ENDS:
+        kind, case = event.event_type, opportunity_of(event)
+        if kind == "trial_started":
+            self.open_cases.add("trial")
+        elif kind == "trial_ended":
+            self.open_cases.discard("trial")
+            self.clock_from = event.occurred_at
+        elif kind not in CASE_ENDS:
             self.open_cases.add(case)
-            return
-        if case in self.open_cases or event.properties.get("opportunity"):
+        elif case in self.open_cases or event.properties.get("opportunity"):
             self.open_cases.discard(case)
         else:
             self.open_cases.clear()  # it does not say which: then it speaks of all
-        if kind == "trial_ended":
-            self.clock_from = event.occurred_at
 
     def _cart(self, event: JourneyEvent) -> None:
         """An emptied cart goes back; a filled one runs against the clock."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from journeys.vocabulary import GRAINS, OBSERVABILITIES, ROLES, VISIBILITIES
+from journeys.vocabulary import Grain, Observability, Role, Visibility
 
 EARLIEST_YEAR = 1900  # years outside are place-holders ("0001", "9999"), not moments
 LATEST_YEAR = 2200
@@ -19,17 +19,9 @@ LATEST_YEAR = 2200
 class Scope:
     """What an event was about."""
 
-    grain: str  # "category", "product" or "item"
+    grain: Grain
     id: str
-    role: str = "primary"  # "primary", "candidate" or "mentioned"
-
-    def __post_init__(self) -> None:
-        if self.grain not in GRAINS:
-            raise ValueError(f"grain must be one of {', '.join(GRAINS)}")
-        if self.role not in ROLES:
-            raise ValueError(f"role must be one of {', '.join(ROLES)}")
-        if not self.id or "\0" in self.id:
-            raise ValueError("a scope's id must not be empty or hold NUL")
+    role: Role = "primary"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,28 +38,36 @@ class JourneyEvent:
     account: str | None = None  # the company or household, same form
     scopes: tuple[Scope, ...] = ()
     channel: str | None = None
-    visibility: str = "owned"
-    observability: str = "observed"
+    visibility: Visibility = "owned"
+    observability: Observability = "observed"
     value: str | None = None  # decimal string, never a float
     currency: str | None = None  # ISO 4217
     properties: dict[str, Any] = field(default_factory=dict)
     supersedes: str | None = None  # event_id of the event that this one corrects
 
     def __post_init__(self) -> None:
-        if self.occurred_at.tzinfo is not UTC:
-            object.__setattr__(self, "occurred_at", as_utc(self.occurred_at, "occurred_at"))
-        if not EARLIEST_YEAR <= self.occurred_at.year <= LATEST_YEAR:
-            raise ValueError(
-                f"occurred_at must lie between the years {EARLIEST_YEAR} and {LATEST_YEAR}"
-            )
-        if self.recorded_at is not None and self.recorded_at.tzinfo is not UTC:
-            object.__setattr__(self, "recorded_at", as_utc(self.recorded_at, "recorded_at"))
-        if self.visibility not in VISIBILITIES:
-            raise ValueError(f"visibility must be one of {', '.join(VISIBILITIES)}")
-        if self.observability not in OBSERVABILITIES:
-            raise ValueError(f"observability must be one of {', '.join(OBSERVABILITIES)}")
-        if not self.event_id or not self.event_type:
-            raise ValueError("event_id and event_type must not be empty")
+        for name in ("occurred_at", "recorded_at"):
+            moment = getattr(self, name)
+            if moment is not None and moment.tzinfo is not UTC:
+                object.__setattr__(self, name, as_utc(moment, name))
+        check(self)
+
+
+def check(event: JourneyEvent) -> None:
+    """Refuse what the types of the fields cannot refuse. Raises ``ValueError``."""
+    if not EARLIEST_YEAR <= event.occurred_at.year <= LATEST_YEAR:
+        raise ValueError(
+            f"occurred_at must lie between the years {EARLIEST_YEAR} and {LATEST_YEAR}"
+        )
+    if not event.event_id or not event.event_type:
+        raise ValueError("event_id and event_type must not be empty")
+    for scope in event.scopes:
+        if not scope.id or "\0" in scope.id:
+            raise ValueError("a scope's id must not be empty or hold NUL")
+    for name in ("subject", "account"):
+        value = getattr(event, name)
+        if value is not None and (not value or "\0" in value):
+            raise ValueError(f"{name} must not be empty or hold NUL")
 
 
 def as_utc(moment: datetime, name: str) -> datetime:
@@ -82,7 +82,7 @@ def as_utc(moment: datetime, name: str) -> datetime:
 
 def isoformat(moment: datetime) -> str:
     """``2026-01-02T03:04:05Z``; a fraction of a second only where there is one."""
-    return moment.replace(tzinfo=None).isoformat() + "Z"
+    return moment.isoformat()[:-6] + "Z"  # UTC inside, so the offset is always +00:00
 
 
 def event_id(stream: str, rule: str, key: str, occurred_at: datetime, part: str = "") -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from journeys.catalogue import Catalogue, Resolved
 from journeys.episode import Episode
-from journeys.event import JourneyEvent, version_key
-from journeys.model import Category, EventMeaning, StageModel
+from journeys.event import JourneyEvent, Scope, version_key
+from journeys.model import UNDECLARED, Category, EventMeaning, StageModel
 from journeys.record import StageRecord, Visit
 from journeys.regions import OPENS_AT, concerns
 
@@ -26,6 +26,8 @@ class Folded:
     """What the events of one subject come to."""
 
     records: list[StageRecord] = field(default_factory=list)
+    first_at: datetime | None = None  # of all events, with and without a product
+    last_at: datetime | None = None
     touchpoints: int = 0  # events without a scope: they belong to the customer, not to a product
     # (stream, reason, whether a person is named) → events
     unresolved: Counter[tuple[str, str, bool]] = field(default_factory=Counter)
@@ -65,7 +67,7 @@ def fold_subject(
     folded = Folded()
     lines: dict[tuple[str, str], Line] = {}
     for event in kept:
-        meaning = model.meaning(event.event_type)
+        meaning = model.meanings.get(event.event_type, UNDECLARED)
         if meaning.is_fact:
             continue
         if not event.scopes:
@@ -73,18 +75,15 @@ def fold_subject(
             if meaning.opens_journey:
                 folded.unresolved[event.source, NO_PRODUCT, event.subject is not None] += 1
             continue
-        seen: set[tuple[str, str]] = set()
         for route in routes(model, catalogue, event, meaning, folded):
-            if route.key in seen:
-                continue
-            seen.add(route.key)
             line = lines.get(route.key)
             if line is None:
                 line = lines[route.key] = Line(model, route)
             line.take(event, meaning, route, lines)
-        if is_unmapped(model, event):
+        if event.event_type == "opportunity_stage_changed" and is_unmapped(model, event):
             folded.unresolved[event.source, UNMAPPED_STAGE, event.subject is not None] += 1
     if kept:
+        folded.first_at, folded.last_at = kept[0].occurred_at, kept[-1].occurred_at
         moment = max(as_of, kept[-1].occurred_at) if as_of else kept[-1].occurred_at
         for key in sorted(lines):
             folded.records.extend(lines[key].records(subject, moment))
@@ -93,22 +92,25 @@ def fold_subject(
 
 def in_order(model: StageModel, events: Iterable[JourneyEvent]) -> list[JourneyEvent]:
     """One version of each event, none that another supersedes, in the model's order."""
-    latest: dict[str, JourneyEvent] = {}
-    for event in events:
-        known = latest.setdefault(event.event_id, event)
-        if known is not event and known != event and version_key(event) > version_key(known):
-            latest[event.event_id] = event
+    given = events if isinstance(events, list) else list(events)
+    latest = {event.event_id: event for event in given}
+    if len(latest) < len(given):
+        for event in given:
+            known = latest[event.event_id]
+            if known != event and version_key(event) > version_key(known):
+                latest[event.event_id] = event
     superseded = {event.supersedes for event in latest.values() if event.supersedes}
     kept = [event for event in latest.values() if event.event_id not in superseded]
-    sources, last = model.source_rank, len(model.source_rank)
-    kept.sort(
-        key=lambda event: (
-            event.occurred_at,
-            sources.get(event.source, last),
-            model.meaning(event.event_type).rank,
-            event.event_id,
+    if len(kept) > 1:
+        meanings, sources, last = model.meanings, model.source_rank, len(model.source_rank)
+        kept.sort(
+            key=lambda event: (
+                event.occurred_at,
+                sources.get(event.source, last),
+                meanings.get(event.event_type, UNDECLARED).rank,
+                event.event_id,
+            )
         )
-    )
     return kept
 
 
@@ -125,28 +127,58 @@ class Route:
     wins: bool = False  # the purchase that ends a category journey
 
 
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What one scope of an event type comes to; the same until the catalogue changes."""
+
+    routes: tuple[Route, ...]
+    doubts: tuple[str, ...]
+    renamed: bool  # the catalogue gave it another name than the event did
+
+
 def routes(
     model: StageModel,
     catalogue: Catalogue,
     event: JourneyEvent,
     meaning: EventMeaning,
     folded: Folded,
-) -> Iterator[Route]:
-    """The journeys that an event belongs to, primary scopes first."""
-    scopes = event.scopes
-    if len(scopes) > 1:
-        scopes = tuple(sorted(scopes, key=lambda scope: scope.role != "primary"))
-    for scope in scopes:
-        for resolved in catalogue.resolve(scope):
-            if resolved.doubt:
-                folded.unresolved[event.source, resolved.doubt, event.subject is not None] += 1
-                if resolved.product is None and resolved.grain == "item":
-                    folded.other_names.add(scope.id)
-                    continue
-            for route in placed(model, resolved, event, meaning):
-                if route.key[1] != scope.id:
-                    folded.other_names.add(scope.id)
-                yield route
+) -> Sequence[Route]:
+    """The journeys that an event belongs to, each once, primary scopes first."""
+    found: Sequence[Route] = ()
+    for scope in event.scopes:
+        key = (scope.grain, scope.id, scope.role, event.event_type, model.hash)
+        placement: Placement | None = catalogue.memo.get(key)
+        if placement is None:
+            placement = place(model, catalogue, scope, event, meaning)
+            catalogue.remember(key, placement)
+        for doubt in placement.doubts:
+            folded.unresolved[event.source, doubt, event.subject is not None] += 1
+        if placement.renamed or placement.doubts:
+            folded.other_names.add(scope.id)
+        found = (*found, *placement.routes) if found else placement.routes
+    if len(found) > 1:
+        once: dict[tuple[str, str], Route] = {}
+        for route in sorted(found, key=lambda route: not route.primary):
+            once.setdefault(route.key, route)
+        return list(once.values())
+    return found
+
+
+def place(
+    model: StageModel,
+    catalogue: Catalogue,
+    scope: Scope,
+    event: JourneyEvent,
+    meaning: EventMeaning,
+) -> Placement:
+    """Ask the catalogue what a scope means, and the model where its journey is kept."""
+    resolved = catalogue.resolve(scope)
+    found = tuple(route for each in resolved for route in placed(model, each, event, meaning))
+    return Placement(
+        found,
+        tuple(each.doubt for each in resolved if each.doubt),
+        any(route.key[1] != scope.id for route in found),
+    )
 
 
 def placed(
@@ -158,6 +190,8 @@ def placed(
     if resolved.grain == "category":
         yield Route(("category", resolved.id), category, None, resolved.category, primary)
         return
+    if resolved.product is None:
+        return  # an item that no link names a product for
     is_before = before_purchase(model, event, meaning)
     if category.grain_before_purchase == "category" and resolved.category is not None:
         key = ("category", resolved.category)
@@ -175,7 +209,7 @@ def placed(
             return
     if category.grain_after_purchase == "item" and resolved.grain == "item" and not is_before:
         yield Route(("item", resolved.id), category, resolved.product, resolved.category, primary)
-    elif resolved.product is not None:
+    else:
         key = ("product", resolved.product)
         yield Route(key, category, resolved.product, resolved.category, primary)
 
@@ -203,8 +237,6 @@ def crm_target(category: Category, event: JourneyEvent) -> int | None:
 
 def is_unmapped(model: StageModel, event: JourneyEvent) -> bool:
     """Whether a CRM stage is named that no pipeline of the model knows."""
-    if event.event_type != "opportunity_stage_changed":
-        return False
     known = (model.defaults, *(model.category(path) for path in model.categories))
     return all(crm_target(category, event) is None for category in known)
 

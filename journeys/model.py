@@ -128,12 +128,8 @@ class StageModel:
             self._resolved[path, product] = found
         return found
 
-    def meaning(self, event_type: str) -> EventMeaning:
-        """What an event type means; a type nobody declared is evidence only."""
-        return self.meanings.get(event_type, UNDECLARED)
 
-
-UNDECLARED = EventMeaning(rank=len(EVENT_ORDER))
+UNDECLARED = EventMeaning(rank=len(EVENT_ORDER))  # a type nobody declared is evidence only
 
 
 def prefixes(path: str | None) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 FAMILIES: dict[str, tuple[str, ...]] = {
     "discovery": (
         "ad_seen",
@@ -168,7 +170,12 @@ DERIVED: tuple[str, ...] = ("cart_abandoned", "renewal_window_opened", "journey_
 
 EVENT_TYPES: frozenset[str] = frozenset(name for family in FAMILIES.values() for name in family)
 
-GRAINS: tuple[str, ...] = ("category", "product", "item")
-ROLES: tuple[str, ...] = ("primary", "candidate", "mentioned")
-VISIBILITIES: tuple[str, ...] = ("owned", "partner", "earned", "third_party", "buyer_internal")
-OBSERVABILITIES: tuple[str, ...] = ("observed", "reported", "inferred")
+Grain = Literal["category", "product", "item"]
+Role = Literal["primary", "candidate", "mentioned"]  # the stronger first
+Visibility = Literal["owned", "partner", "earned", "third_party", "buyer_internal"]
+Observability = Literal["observed", "reported", "inferred"]
+
+GRAINS: tuple[str, ...] = get_args(Grain)
+ROLES: tuple[str, ...] = get_args(Role)
+VISIBILITIES: tuple[str, ...] = get_args(Visibility)
+OBSERVABILITIES: tuple[str, ...] = get_args(Observability)

@@ -50,7 +50,7 @@ def explain(store: SQLiteStore, subject: str, product: str | None = None) -> dic
     return {
         "subject": canonical,
         "ids": ids,
-        "links": list(events(store.links_of(ids))) if len(ids) > 1 else [],
+        "links": list(events(store.facts("link", ids))) if len(ids) > 1 else [],
         "touchpoints": view[6] if view else 0,
         "journeys": journeys,
     }

@@ -6,8 +6,6 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
-from typing import TypeVar
 
 import msgspec
 
@@ -16,19 +14,19 @@ from journeys.event import JourneyEvent, Product, isoformat, version_key
 from journeys.fold import Folded, fold_subject
 from journeys.identity import Link, canonical_ids, link_of, memberships
 from journeys.model import FACTS, StageModel
+from target_journeys.events import arrived, decode_many, stored
 from target_journeys.outbox import Outbox
 from target_journeys.rows import KEY_LENGTH, customer_row, stage_row, visit_rows
-from target_journeys.stores.base import EventRow, UnmappedRow
+from target_journeys.stores.base import EventRow, UnmappedRow, chunks
 from target_journeys.stores.sqlite import SQLiteStore
 
-CHUNK = 5_000  # events that are decoded and inserted together
+CHUNK = 20_000  # events that are decoded and inserted together
 SUBJECTS = 500  # subjects that are loaded and folded together
 PEOPLE, ACCOUNTS = "people", "accounts"
+COLUMN = {PEOPLE: "subject", ACCOUNTS: "account"}
 
 logger = logging.getLogger("target-journeys.ledger")
-_decode_event = msgspec.json.Decoder(JourneyEvent).decode
 _decode_product = msgspec.json.Decoder(Product).decode
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -74,7 +72,7 @@ class Ledger:
         self._products: list[bytes] = []
         self._unmapped: list[UnmappedRow] = []
         self._touched = Touched()
-        self._has = {name: store.has(name) for name in ("supersedes", "identity", "membership")}
+        self._has = {kind: store.has_facts(kind) for kind in ("superseded", "link", "member")}
         self._catalogue = Catalogue()
         self._load_products()
 
@@ -108,8 +106,8 @@ class Ledger:
         events: dict[str, tuple[JourneyEvent, bytes]] = {}
         for record in taken:
             try:
-                event = _decode_event(record)
-            except msgspec.DecodeError as error:
+                event = arrived(record)
+            except (msgspec.DecodeError, ValueError) as error:
                 self._set_aside("journey_events", "event_id", record, error)
                 continue
             known = events.setdefault(event.event_id, (event, record))
@@ -122,10 +120,12 @@ class Ledger:
         newer = []
         for event_id, body in appended.conflicts.items():
             event, record = events.pop(event_id)
-            stored = _decode_event(body)
-            if stored != event and version_key(event) > version_key(stored):
+            older = stored(body)
+            if older != event and version_key(event) > version_key(older):
                 newer.append(event_row(event, record))
-                self._touch([stored, event])
+                self._touch([older])  # its customer loses it
+                self.store.drop_facts(facts_of(older))
+                self._touch([event])
         if newer:
             self.store.replace_events(newer)
         self._touch(event for event, _ in events.values())
@@ -153,33 +153,32 @@ class Ledger:
         self.tally.set_aside_events += 1
 
     def _touch(self, events: Iterable[JourneyEvent]) -> None:
+        """Note whom these events concern, and what they say about ids."""
         people, accounts = self._touched.people, self._touched.accounts
-        corrected: list[str] = []
-        items: list[tuple[str, str]] = []
+        facts: list[tuple[str, str, str]] = []
         for event in events:
             if event.subject is not None:
                 people.add(event.subject)
             if event.account is not None:
                 accounts.add(event.account)
-            if event.supersedes is not None:
-                corrected.append(event.supersedes)
-            if event.event_type not in FACTS:
-                continue
-            link = link_of(event)
-            if link is not None:
-                kind = PEOPLE if event.subject is not None else ACCOUNTS
-                self._touched.linked.update({link.left: kind, link.right: kind})
-                self._has["identity"] = True
-            elif event.event_type in ("account_joined", "account_left"):
-                self._has["membership"] = True
-            elif event.event_type == "scope_linked":
-                items += [(s.id, event.event_id) for s in event.scopes if s.grain == "item"]
+            if (
+                event.supersedes is not None
+                or event.event_type in FACTS
+                or (event.subject is None and event.account is None)
+            ):
+                facts += facts_of(event)
+                link = link_of(event)
+                if link is not None:
+                    kind = PEOPLE if event.subject is not None else ACCOUNTS
+                    self._touched.linked.update({link.left: kind, link.right: kind})
+        if not facts:
+            return
+        self.store.keep_facts(facts)
+        self._has |= {kind: True for kind, _, _ in facts if kind in self._has}
+        self._touched.names.update(name for kind, name, _ in facts if kind == "item")
+        corrected = [event_id for kind, event_id, _ in facts if kind == "superseded"]
         if corrected:
-            self._has["supersedes"] = True
-            self._touch(_decode_event(body) for body in self.store.bodies_of(corrected))
-        if items:
-            self.store.keep_items(items)
-            self._touched.names.update(item for item, _ in items)
+            self._touch(stored(body) for body in self.store.bodies_of(corrected))
 
     def _load_products(self) -> None:
         products = [_decode_product(body) for body in self.store.products()]
@@ -195,7 +194,7 @@ class Ledger:
             for scope in event.scopes
             if scope.grain == "item"
         }
-        facts = [_decode_event(body) for body in self.store.item_facts(items)] if items else []
+        facts = [stored(body) for body in self.store.facts("item", items)] if items else []
         self._catalogue.items = item_links(self._not_superseded(facts))
 
     # -- committing ------------------------------------------------------------------------
@@ -236,7 +235,7 @@ class Ledger:
                 touched.of(kind).add(subject)
         if touched.linked:
             self._regroup(touched)
-        if self._has["membership"]:
+        if self._has["member"]:
             self._touch_accounts(touched)
         for kind in (PEOPLE, ACCOUNTS):
             for subjects in chunks(sorted(touched.of(kind)), SUBJECTS):
@@ -247,7 +246,7 @@ class Ledger:
         reached, frontier = set(touched.linked), set(touched.linked)
         links: dict[str, Link] = {}
         while frontier:
-            events = [_decode_event(body) for body in self.store.links_of(frontier)]
+            events = [stored(body) for body in self.store.facts("link", frontier)]
             for event in self._not_superseded(events):
                 link = link_of(event)
                 assert link is not None
@@ -270,14 +269,14 @@ class Ledger:
         for ids in chunks(sorted(touched.people), CHUNK):
             group = self._ids_of(ids)
             everybody = {name for names in group.values() for name in names} | set(ids)
-            facts = self.store.membership_facts(everybody, by="subject")
-            touched.accounts.update(_decode_event(body).account or "" for body in facts)
+            facts = self.store.facts("member", everybody)
+            touched.accounts.update(stored(body).account or "" for body in facts)
         touched.accounts.discard("")
 
     def _ids_of(self, ids: Iterable[str]) -> dict[str, list[str]]:
         """Canonical id → all ids of that person or account, for the given ids."""
         wanted = list(ids)
-        if not self._has["identity"]:
+        if not self._has["link"]:
             return {name: [name] for name in wanted}
         canonical = self.store.canonical(wanted)
         groups: dict[str, list[str]] = {
@@ -312,8 +311,8 @@ class Ledger:
                 if since is not None:
                     retracted.append((at, *row[:KEY_LENGTH], since))
                 visits += appended
-            if events.get(subject):
-                view = customer_row(subject, kind, ids, folded, span(events[subject]))
+            if folded.first_at is not None:
+                view = customer_row(subject, kind, ids, folded)
                 if views.get(subject) != view:
                     customers.append(view)
             elif subject in views:
@@ -338,26 +337,25 @@ class Ledger:
         """Canonical id → all its events."""
         owner = {name: subject for subject, ids in groups.items() for name in ids}
         found: dict[str, list[JourneyEvent]] = {}
-        read = self.store.events_of_people if kind == PEOPLE else self.store.events_of_accounts
-        for name, body in read(owner):
-            found.setdefault(owner[name], []).append(_decode_event(body))
-        if kind == ACCOUNTS and self._has["membership"]:
+        for name, bodies in self.store.events_of(COLUMN[kind], owner):
+            if bodies is not None:
+                found.setdefault(owner[name], []).extend(decode_many(bodies))
+        if kind == ACCOUNTS and self._has["member"]:
             self._add_members(owner, found)
-        if self._has["supersedes"]:
+        if self._has["superseded"]:
             found = {name: self._not_superseded(events) for name, events in found.items()}
         return found
 
     def _add_members(self, owner: Mapping[str, str], found: dict[str, list[JourneyEvent]]) -> None:
         """Add what members did while they belonged to an account and named no account."""
-        facts = [_decode_event(body) for body in self.store.membership_facts(owner, by="account")]
+        facts = [stored(body) for body in self.store.facts("member_of", owner)]
         joined = memberships(self._not_superseded(facts))
         people = self._ids_of({member.subject for member in joined})
         canonical = {name: subject for subject, ids in people.items() for name in ids}
         events: dict[str, list[JourneyEvent]] = {}
-        for name, body in self.store.events_of_people(canonical):
-            event = _decode_event(body)
-            if event.account is None:
-                events.setdefault(canonical[name], []).append(event)
+        for name, bodies in self.store.events_of("subject", canonical):
+            own = decode_many(bodies) if bodies is not None else []
+            events.setdefault(canonical[name], []).extend(e for e in own if e.account is None)
         for member in joined:
             person = canonical.get(member.subject, member.subject)
             found.setdefault(owner[member.account], []).extend(
@@ -368,10 +366,27 @@ class Ledger:
             )
 
     def _not_superseded(self, events: list[JourneyEvent]) -> list[JourneyEvent]:
-        if not self._has["supersedes"] or not events:
+        if not self._has["superseded"] or not events:
             return events
         superseded = self.store.superseded_among(event.event_id for event in events)
         return [event for event in events if event.event_id not in superseded]
+
+
+def facts_of(event: JourneyEvent) -> list[tuple[str, str, str]]:
+    """(kind, id, event id) of what an event says about ids, beside what happened."""
+    facts: list[tuple[str, str]] = []
+    link = link_of(event)
+    if event.supersedes is not None:
+        facts.append(("superseded", event.supersedes))
+    if link is not None:
+        facts += [("link", link.left), ("link", link.right)]
+    elif event.event_type in ("account_joined", "account_left"):
+        facts += [("member", event.subject or ""), ("member_of", event.account or "")]
+    elif event.event_type == "scope_linked":
+        facts += [("item", scope.id) for scope in event.scopes if scope.grain == "item"]
+    elif event.subject is None and event.account is None and event.event_type not in FACTS:
+        facts.append(("nobody", event.source))
+    return [(kind, name, event.event_id) for kind, name in facts if name]
 
 
 def event_row(event: JourneyEvent, record: bytes) -> EventRow:
@@ -405,16 +420,3 @@ def own_doubts(subject: str, kind: str, folded: Folded) -> Iterator[tuple[str, s
     for (stream, reason, has_person), count in sorted(folded.unresolved.items()):
         if has_person == (kind == PEOPLE):
             yield subject, stream, reason, count
-
-
-def span(events: Sequence[JourneyEvent]) -> dict[str, datetime]:
-    """The first and the last moment of some events."""
-    moments = [event.occurred_at for event in events]
-    return {"first": min(moments), "last": max(moments)}
-
-
-def chunks(items: Sequence[T], size: int) -> Iterator[list[T]]:
-    """Consecutive lists of at most ``size`` items."""
-    iterator = iter(items)
-    while taken := list(islice(iterator, size)):
-        yield taken

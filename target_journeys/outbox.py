@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,14 @@ from tenacity.wait import wait_random_exponential
 from journeys.event import isoformat
 from target_journeys.destinations.base import Delivery, Destination, Verdict
 from target_journeys.rows import KEY_LENGTH, as_mapping, json_text
+from target_journeys.stores.base import chunks
 from target_journeys.stores.sqlite import SQLiteStore
+from target_journeys.stores.sqlite_schema import STAGE_COLUMNS
 
 ATTEMPTS = 4  # within one run; after that the rows wait for the next run
 TIMEOUT_S = 10  # to connect, and between two bytes of the answer
 LONGEST_WAIT_S = 60  # what a run sleeps on a vendor's word; a longer word ends the sending
+INTRODUCED = 10_000  # rows that are queued together for a new destination
 ANSWER_LENGTH = 200  # characters of a refusal that are kept
 
 logger = logging.getLogger("target-journeys.outbox")
@@ -76,30 +80,35 @@ class Outbox:
         dropped: Iterable[Sequence[object]],
     ) -> None:
         """Queue changed records, stages entered, and records that ceased to exist."""
-        if not self.destinations:
-            return
-        records = [(record_key(row), as_mapping(row)) for row in stages]
         for name, destination in self.destinations.items():
             if "record" in destination.rows:
+                seen = seen_by(destination)
                 store.queue(
-                    (name, "record", key, "upsert", seen_hash(destination.project(record)), None)
-                    for key, record in records
+                    (name, "record", record_key(row), "upsert", digest(seen(row)), None)
+                    for row in stages
                 )
                 store.queue_deletes((name, record_key(row)) for row in dropped)
             if "transition" in destination.rows:
                 store.queue(transition(name, row) for row in visits)
 
     def introduce(self, store: SQLiteStore) -> None:
-        """Queue every record for a destination that was never told, or sees more fields now."""
+        """Queue every record for a destination that was never told, or sees other fields now."""
         for name, destination in self.destinations.items():
-            seen = f"{type(destination).__name__} {sorted(destination.rows)}"
-            if store.note(f"destination {name}") == seen:
+            told = json_text([type(destination).__name__, destination.rows, destination.sees()])
+            if store.note(f"destination {name}") == told:
                 continue
-            if "record" in destination.rows:
-                for row in store.all_stages():
-                    told = seen_hash(destination.project(as_mapping(row)))
-                    store.queue([(name, "record", record_key(row), "upsert", told, None)])
-            store.keep_note(f"destination {name}", seen)
+            self.enqueue_all(store, name, destination)
+            store.keep_note(f"destination {name}", told)
+
+    def enqueue_all(self, store: SQLiteStore, name: str, destination: Destination) -> None:
+        """Queue what is known, for one destination; what it has seen already stays sent."""
+        if "record" in destination.rows:
+            seen = seen_by(destination)
+            for rows in chunks(store.all_stages(), INTRODUCED):
+                store.queue(
+                    (name, "record", record_key(row), "upsert", digest(seen(row)), None)
+                    for row in rows
+                )
 
     # -- sending ---------------------------------------------------------------------------
 
@@ -150,7 +159,8 @@ class Outbox:
                 if stage is None:
                     op = "delete"
                 else:
-                    data = destination.project(as_mapping(stage))
+                    known = as_mapping(stage)
+                    data = {name: known[name] for name in destination.sees()}
         text = f"journeys|{name}|{key}|{version}|{op}"
         delivery_id = hashlib.sha256(text.encode()).hexdigest()
         return Delivery(delivery_id, kind, op, key, version, isoformat(self._now()), data)
@@ -279,9 +289,10 @@ def transition(name: str, visit: Sequence[object]) -> tuple[object, ...]:
     return name, "transition", key, "append", digest(payload), payload
 
 
-def seen_hash(projection: Mapping[str, Any]) -> str:
-    """Changes when, and only when, what the destination would see changes."""
-    return digest(json_text(projection))
+def seen_by(destination: Destination) -> Callable[[Sequence[object]], str]:
+    """A text of a stage row that changes when, and only when, the destination sees a change."""
+    pick = itemgetter(*(STAGE_COLUMNS.index(name) for name in destination.sees()))
+    return lambda row: json_text(pick(row))
 
 
 def digest(text: str) -> str:

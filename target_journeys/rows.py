@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -73,9 +73,7 @@ def as_mapping(row: Sequence[object]) -> dict[str, Any]:
     }
 
 
-def customer_row(
-    subject: str, kind: str, ids: Sequence[str], folded: Folded, seen: Mapping[str, datetime]
-) -> tuple[object, ...]:
+def customer_row(subject: str, kind: str, ids: Sequence[str], folded: Folded) -> tuple[object, ...]:
     """The unified view: all journeys of one subject side by side, never an average of them."""
     now = [record for record in folded.records if record.headline is not None]
     headlines = [
@@ -95,8 +93,8 @@ def customer_row(
         sum(record.outcome is None for record in folded.records),
         json_text(headlines),
         folded.touchpoints,
-        isoformat(seen["first"]),
-        isoformat(seen["last"]),
+        _moment(folded.first_at),
+        _moment(folded.last_at),
     )
 
 

@@ -9,6 +9,8 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 from requests import Request, Response
 
+from target_journeys.stores.sqlite_schema import STAGE_COLUMNS
+
 
 class Delivery(NamedTuple):
     """One row of the outbox, ready to be described as a request."""
@@ -43,9 +45,9 @@ class Destination(BaseModel):
         description="Write the requests to NAME.dry-run.jsonl instead of sending them.",
     )
 
-    def project(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        """What the destination sees of a stage record; a change of it is sent, nothing else is."""
-        return {name: value for name, value in record.items() if name != "next_check_at"}
+    def sees(self) -> Sequence[str]:
+        """The fields of a stage record that it is told; a change of them is sent, no other is."""
+        return tuple(name for name in STAGE_COLUMNS if name != "next_check_at")
 
     @property
     @abstractmethod

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from itertools import islice
+from typing import NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 
 class StoreError(Exception):
@@ -38,3 +42,10 @@ class Appended:
 
     new: set[str] = field(default_factory=set)  # event ids that were not there
     conflicts: dict[str, str] = field(default_factory=dict)  # event id → the body already stored
+
+
+def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Consecutive lists of at most ``size`` items."""
+    iterator = iter(items)
+    while taken := list(islice(iterator, size)):
+        yield taken

@@ -14,6 +14,7 @@ from target_journeys.stores.base import Appended, EventRow, StoreError, Unmapped
 from target_journeys.stores.sqlite_schema import STAGE_COLUMNS, migrations
 
 BUSY_TIMEOUT_S = 60  # a second writer waits this long for the first
+PAGE_BYTES = 8_192  # a seventh fewer pages to split than with 4,096, measured on inserts
 CACHE_KIB = 65_536  # page cache; keeps the hot pages of a large batch in memory
 
 _UPSERT_STAGE = (
@@ -35,6 +36,7 @@ class SQLiteStore:
                 Path(path).chmod(0o600)  # it holds personal data
             self.db = Database(connection)
             self.connection = connection
+            connection.execute(f"pragma page_size = {PAGE_BYTES}")  # of a new file
             connection.execute("pragma journal_mode = wal")
             connection.execute("pragma synchronous = normal")
             connection.execute(f"pragma cache_size = -{CACHE_KIB}")
@@ -94,17 +96,19 @@ class SQLiteStore:
 
     def append(self, rows: Sequence[EventRow]) -> Appended:
         """Insert events that are not there yet; tells which were, with what is stored."""
-        (last,) = self.connection.execute("select coalesce(max(rowid), 0) from events").fetchone()
+        (last,) = self.connection.execute(
+            "select coalesce(max(rowid), 0) from event_log"
+        ).fetchone()
         before = self.connection.total_changes
         self.connection.executemany(
-            "insert or ignore into events (event_id, event_type, occurred_at, subject, account, "
+            "insert or ignore into event_log (event_id, event_type, occurred_at, subject, account, "
             "source, supersedes, body) values (?, ?, ?, ?, ?, ?, ?, ?)",
-            rows,
+            sorted(rows),  # neighbours in the index, so that each of its pages is visited once
         )
         appended = Appended(new={row.event_id for row in rows})
         if self.connection.total_changes - before < len(rows):
             known = self.connection.execute(
-                "select event_id, body from events where rowid <= ? and event_id in "
+                "select event_id, body from event_log where rowid <= ? and event_id in "
                 "(select value from json_each(?))",
                 (last, json.dumps([row.event_id for row in rows])),
             )
@@ -115,7 +119,7 @@ class SQLiteStore:
     def replace_events(self, rows: Iterable[EventRow]) -> None:
         """Put newer versions of events in the place of older ones."""
         self.connection.executemany(
-            "update events set event_type = ?2, occurred_at = ?3, subject = ?4, account = ?5, "
+            "update event_log set event_type = ?2, occurred_at = ?3, subject = ?4, account = ?5, "
             "source = ?6, supersedes = ?7, body = ?8 where event_id = ?1",
             rows,
         )
@@ -123,69 +127,64 @@ class SQLiteStore:
     def bodies_of(self, event_ids: Iterable[str]) -> list[str]:
         """Stored events by id, as JSON."""
         found = self.connection.execute(
-            "select body from events where event_id in (select value from json_each(?))",
+            "select body from event_log where event_id in (select value from json_each(?))",
             (json.dumps(list(event_ids)),),
         )
         return [body for (body,) in found]
 
-    def events_of_people(self, ids: Iterable[str]) -> Iterator[tuple[str, str]]:
-        """(subject, event as JSON) of all events of these ids, grouped by id."""
+    def events_of(self, column: str, ids: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """(id, its events as one JSON list) by ``subject`` or ``account``."""
+        name = {"subject": "subject", "account": "account"}[column]
         return self.connection.execute(
-            "select e.subject, e.body from json_each(?) as ids "
-            "join events as e on e.subject = ids.value",
-            (json.dumps(list(ids)),),
-        )
-
-    def events_of_accounts(self, ids: Iterable[str]) -> Iterator[tuple[str, str]]:
-        """(account, event as JSON) of all events that name these accounts."""
-        return self.connection.execute(
-            "select e.account, e.body from json_each(?) as ids "
-            "join events as e on e.account = ids.value",
+            "select ids.value, (select '[' || group_concat(body) || ']' from event_log "
+            f"where {name} = ids.value) from json_each(?) as ids",
             (json.dumps(list(ids)),),
         )
 
     def superseded_among(self, event_ids: Iterable[str]) -> set[str]:
         """Which of these events another event, of anybody, takes the place of."""
         found = self.connection.execute(
-            "select e.supersedes from json_each(?) as ids "
-            "join events as e on e.supersedes = ids.value",
+            "select f.id from json_each(?) as ids "
+            "join facts as f on f.kind = 'superseded' and f.id = ids.value",
             (json.dumps(list(event_ids)),),
         )
         return {event_id for (event_id,) in found}
 
-    def has(self, what: str) -> bool:
-        """Whether the store holds any ``supersedes``, ``identity``, ``membership`` fact at all."""
-        where = {
-            "supersedes": "supersedes is not null",
-            "identity": "event_type in ('identity_linked', 'identity_unlinked')",
-            "membership": "event_type in ('account_joined', 'account_left')",
-        }[what]
-        return bool(
-            self.connection.execute(
-                f"select exists(select 1 from events where {where})"
-            ).fetchone()[0]
+    def keep_facts(self, rows: Iterable[tuple[str, str, str]]) -> None:
+        """Store that (kind, id, event id): an event says something about an id."""
+        self.connection.executemany("insert or ignore into facts values (?, ?, ?)", rows)
+
+    def drop_facts(self, rows: Iterable[tuple[str, str, str]]) -> None:
+        """Forget what an older version of an event said."""
+        self.connection.executemany(
+            "delete from facts where kind = ? and id = ? and event_id = ?", rows
         )
+
+    def facts(self, kind: str, ids: Iterable[str]) -> list[str]:
+        """The events, as JSON, that say something of this kind about any of these ids."""
+        found = self.connection.execute(
+            "select distinct e.body from json_each(?2) as ids "
+            "join facts as f on f.kind = ?1 and f.id = ids.value "
+            "join event_log as e on e.event_id = f.event_id",
+            (kind, json.dumps(list(ids))),
+        )
+        return [body for (body,) in found]
+
+    def has_facts(self, kind: str) -> bool:
+        """Whether the store holds any fact of this kind."""
+        found = self.connection.execute(
+            "select exists(select 1 from facts where kind = ?)", (kind,)
+        ).fetchone()
+        return bool(found[0])
 
     def subjects(self) -> Iterator[tuple[str, str]]:
         """(id, "people" or "accounts") of everybody who has events."""
         return self.connection.execute(
-            "select distinct subject, 'people' from events where subject is not null "
-            "union all select distinct account, 'accounts' from events where account is not null"
+            "select distinct subject, 'people' from event_log where subject is not null "
+            "union all select distinct account, 'accounts' from event_log where account is not null"
         )
 
     # -- facts about ids -------------------------------------------------------------------
-
-    def links_of(self, ids: Iterable[str]) -> list[str]:
-        """The identity facts, as JSON, that name any of these ids on either side."""
-        wanted = json.dumps(list(ids))
-        found = self.connection.execute(
-            "select body from events where event_type in ('identity_linked', 'identity_unlinked') "
-            "and link_left in (select value from json_each(?1)) union "
-            "select body from events where event_type in ('identity_linked', 'identity_unlinked') "
-            "and link_right in (select value from json_each(?1))",
-            (wanted,),
-        )
-        return [body for (body,) in found]
 
     def canonical(self, ids: Iterable[str]) -> dict[str, str]:
         """Id → canonical id, for those that belong to a group."""
@@ -210,26 +209,16 @@ class SQLiteStore:
             "insert or replace into identities (id, canonical) values (?, ?)", canonical.items()
         )
 
-    def membership_facts(self, ids: Iterable[str], *, by: str) -> list[str]:
-        """``account_joined`` and ``account_left`` facts, as JSON, by ``subject`` or ``account``."""
-        column = {"subject": "subject", "account": "account"}[by]
-        found = self.connection.execute(
-            "select e.body from json_each(?) as ids join events as e "
-            f"on e.{column} = ids.value and e.event_type in ('account_joined', 'account_left')",
-            (json.dumps(list(ids)),),
-        )
-        return [body for (body,) in found]
-
     # -- products and items ----------------------------------------------------------------
 
     def products(self) -> list[str]:
         """The catalogue: products as JSON."""
-        return [body for (body,) in self.connection.execute("select body from products")]
+        return [body for (body,) in self.connection.execute("select body from catalogue")]
 
     def keep_products(self, rows: Iterable[tuple[str, str]]) -> None:
         """Store (product id, product as JSON)."""
         self.connection.executemany(
-            "insert or replace into products (product_id, body) values (?, ?)", rows
+            "insert or replace into catalogue (product_id, body) values (?, ?)", rows
         )
 
     def product_ids(self, name: str) -> set[str]:
@@ -249,21 +238,6 @@ class SQLiteStore:
             (json.dumps(list(product_ids)),),
         )
         return dict(found.fetchall())
-
-    def keep_items(self, rows: Iterable[tuple[str, str]]) -> None:
-        """Store that (item id, event id) says what an item stands for."""
-        self.connection.executemany(
-            "insert or ignore into item_links (item_id, event_id) values (?, ?)", rows
-        )
-
-    def item_facts(self, item_ids: Iterable[str]) -> list[str]:
-        """The ``scope_linked`` events, as JSON, that say what these items stand for."""
-        found = self.connection.execute(
-            "select distinct e.body from json_each(?) as ids "
-            "join item_links as i on i.item_id = ids.value join events as e using (event_id)",
-            (json.dumps(list(item_ids)),),
-        )
-        return [body for (body,) in found]
 
     def subjects_of_names(self, names: Iterable[str]) -> list[tuple[str, str]]:
         """Whom to fold again when what these product or item names mean has changed."""

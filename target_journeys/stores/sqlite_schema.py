@@ -50,48 +50,32 @@ def events_and_journeys(db: Database) -> None:
     stages = ", ".join(
         f"{name} {'integer' if name in integers else 'text'}" for name in STAGE_COLUMNS
     )
-    facts = (
-        "'identity_linked', 'identity_unlinked', 'account_joined', 'account_left', 'scope_linked', "
-        "'record_corrected'"
-    )
     for statement in (
-        # `body` is the whole event; the columns without data of their own are read from it.
-        """create table events (
-            event_id text primary key, event_type text not null, occurred_at text not null,
-            subject text, account text, source text not null, supersedes text, body text not null,
-            scopes text generated always as (coalesce(json_extract(body, '$.scopes'), '[]')),
-            source_key text generated always as (json_extract(body, '$.source_key')),
-            recorded_at text generated always as (json_extract(body, '$.recorded_at')),
-            channel text generated always as (json_extract(body, '$.channel')),
-            visibility text
-                generated always as (coalesce(json_extract(body, '$.visibility'), 'owned')),
-            observability text
-                generated always as (coalesce(json_extract(body, '$.observability'), 'observed')),
-            value text generated always as (json_extract(body, '$.value')),
-            currency text generated always as (json_extract(body, '$.currency')),
-            properties text
-                generated always as (coalesce(json_extract(body, '$.properties'), '{}')),
-            link_left text generated always as (coalesce(subject, account)),
-            link_right text generated always as (json_extract(body, '$.properties.linked')))""",
-        "create index events_subject on events (subject) where subject is not null",
-        "create index events_account on events (account) where account is not null",
-        "create index events_supersedes on events (supersedes) where supersedes is not null",
-        "create index events_link_left on events (link_left) "
-        "where event_type in ('identity_linked', 'identity_unlinked')",
-        "create index events_link_right on events (link_right) "
-        "where event_type in ('identity_linked', 'identity_unlinked')",
-        "create index events_member on events (subject) "
-        "where event_type in ('account_joined', 'account_left')",
-        "create index events_member_of on events (account) "
-        "where event_type in ('account_joined', 'account_left')",
-        "create index events_nobody on events (source) "
-        f"where subject is null and account is null and event_type not in ({facts})",
-        "create table products (product_id text primary key, body text not null, "
-        "name text generated always as (json_extract(body, '$.name')), "
-        "category text generated always as (json_extract(body, '$.category')), "
-        "aliases text generated always as (coalesce(json_extract(body, '$.aliases'), '[]')))",
-        "create table item_links (item_id text not null, event_id text not null, "
-        "primary key (item_id, event_id)) without rowid",
+        # `body` is the whole event as JSON; the view `events` shows it column by column.
+        "create table event_log (event_id text primary key, event_type text not null, "
+        "occurred_at text not null, subject text, account text, source text not null, "
+        "supersedes text, body text not null)",
+        "create index event_log_subject on event_log (subject) where subject is not null",
+        "create index event_log_account on event_log (account) where account is not null",
+        """create view events as select event_id, event_type, occurred_at,
+            json_extract(body, '$.recorded_at') as recorded_at, subject, account,
+            coalesce(json_extract(body, '$.scopes'), '[]') as scopes,
+            source, json_extract(body, '$.source_key') as source_key,
+            json_extract(body, '$.channel') as channel,
+            coalesce(json_extract(body, '$.visibility'), 'owned') as visibility,
+            coalesce(json_extract(body, '$.observability'), 'observed') as observability,
+            json_extract(body, '$.value') as value, json_extract(body, '$.currency') as currency,
+            coalesce(json_extract(body, '$.properties'), '{}') as properties, supersedes
+            from event_log""",
+        # Which events say something about an id, for the few events that do: see ledger.facts_of.
+        "create table facts (kind text not null, id text not null, event_id text not null, "
+        "primary key (kind, id, event_id)) without rowid",
+        "create table catalogue (product_id text primary key, body text not null)",
+        """create view products as select product_id, json_extract(body, '$.name') as name,
+            json_extract(body, '$.category') as category,
+            coalesce(json_extract(body, '$.aliases'), '[]') as aliases,
+            coalesce(json_extract(body, '$.relations'), '{}') as relations,
+            coalesce(json_extract(body, '$.attributes'), '{}') as attributes from catalogue""",
         "create table scope_names (name text not null, subject text not null, "
         "primary key (name, subject)) without rowid",
         "create table identities (id text primary key, canonical text not null) without rowid",
@@ -116,9 +100,8 @@ def events_and_journeys(db: Database) -> None:
         "reason text not null, count integer not null)",
         "create index unresolved_events_subject on unresolved_events (subject)",
         "create view unresolved as "
-        "select source as stream, 'no customer' as reason, count(*) as count from events "
-        f"where subject is null and account is null and event_type not in ({facts}) "
-        "group by source "
+        "select id as stream, 'no customer' as reason, count(*) as count from facts "
+        "where kind = 'nobody' group by id "
         "union all select stream, reason, sum(count) from unresolved_events "
         "group by stream, reason "
         "union all select stream, reason, count(*) from unmapped_records group by stream, reason",
