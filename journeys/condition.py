@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
-from journeys.model import Category
+from journeys.model import Category, Limits
 
-# z-scores of a standard normal: where p75 lies between p50 and p90 of a log-normal dwell time.
-P75_BETWEEN_P50_AND_P90 = 0.6745 / 1.2816
+NO_LIMITS = Limits(None, None)
 
 
 class Condition(NamedTuple):
@@ -25,22 +24,10 @@ def condition(category: Category, stage: str, since: datetime, as_of: datetime) 
     Slow from the expected p75 on, stalled from ``stalled_after`` (else p90) on. A stage for which
     nothing is declared is always on track.
     """
-    slow, stalled = thresholds(category, stage)
+    slow, stalled = category.limits.get(stage, NO_LIMITS)
     if stalled is not None and as_of >= since + stalled:
         return Condition("stalled", since + stalled, None)
     if slow is not None and as_of >= since + slow and (stalled is None or slow < stalled):
         return Condition("slow", since + slow, None if stalled is None else since + stalled)
-    ahead = [limit for limit in (slow, stalled) if limit is not None]
-    return Condition("on_track", since, since + min(ahead) if ahead else None)
-
-
-def thresholds(category: Category, stage: str) -> tuple[timedelta | None, timedelta | None]:
-    """When a stage counts as slow and as stalled."""
-    dwell = category.expected.get(stage)
-    stalled = category.stalled_after.get(stage)
-    if dwell is None:
-        return None, stalled
-    if dwell.p50 <= timedelta(0):
-        return dwell.p90, stalled or dwell.p90
-    slow = dwell.p50 * (dwell.p90 / dwell.p50) ** P75_BETWEEN_P50_AND_P90
-    return slow, stalled or dwell.p90
+    ahead = slow if stalled is None else stalled if slow is None else min(slow, stalled)
+    return Condition("on_track", since, None if ahead is None else since + ahead)

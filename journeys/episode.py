@@ -28,7 +28,8 @@ class Episode:
         self.entered_at = self.clock_from = NEVER
         self.previous: int | None = None
         self.path: list[Visit] = []
-        self.skipped: list[str] = []
+        self.visited = 0  # the stages of the path, as bits
+        self.furthest = 0
         self.cycle = 1
         self.cycle_at = self.purchased_at = LONG_AGO
         self.purchases: dict[str, set[str]] = {}  # event type → what was bought
@@ -233,18 +234,21 @@ class Episode:
         return None if self.stage is None else self._side()
 
     def _enter(self, target: int, at: datetime, event_id: str) -> None:
-        name = self.model.stages[target].name
-        start = -1 if self.stage is None else self.stage
-        if target > start + 1:
-            seen = {visit.stage for visit in self.path}.union(self.skipped)
-            for stage in self.model.stages[start + 1 : target]:
-                if stage.name in self.category.stages and stage.name not in seen:
-                    seen.add(stage.name)
-                    self.skipped.append(stage.name)
         self.previous = self.stage
         self.stage = target
+        self.visited |= 1 << target
+        self.furthest = max(self.furthest, target)
         self.entered_at = self.clock_from = at
-        self.path.append(Visit(name, at, event_id, self.cycle))
+        self.path.append(Visit(self.model.stages[target].name, at, event_id, self.cycle))
+
+    def _skipped(self) -> tuple[str, ...]:
+        """Stages of the category that were passed without any evidence."""
+        stages = self.model.stages[: self.furthest]
+        return tuple(
+            stage.name
+            for index, stage in enumerate(stages)
+            if not self.visited >> index & 1 and stage.name in self.category.stages
+        )
 
     # -- the result ------------------------------------------------------------------------
 
@@ -293,7 +297,7 @@ class Episode:
             stage=stages[self.stage].name,
             stage_entered_at=self.entered_at,
             previous_stage=None if self.previous is None else stages[self.previous].name,
-            stages_skipped=tuple(self.skipped),
+            stages_skipped=self._skipped(),
             path=tuple(self.path),
             cycle=self.cycle,
             regions=regions,

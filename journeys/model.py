@@ -7,10 +7,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from journeys.regions import REGION_OF_EVENT
 from journeys.vocabulary import FAMILIES
+
+# z-scores of a standard normal: where p75 lies between p50 and p90 of a log-normal dwell time.
+P75_BETWEEN_P50_AND_P90 = 0.6745 / 1.2816
 
 EVENT_ORDER: dict[str, int] = {
     name: rank for rank, name in enumerate(name for names in FAMILIES.values() for name in names)
@@ -48,6 +51,13 @@ class Dwell:
     p90: timedelta
 
 
+class Limits(NamedTuple):
+    """How long a stage may take before it is slow, and before it is stalled."""
+
+    slow: timedelta | None
+    stalled: timedelta | None
+
+
 @dataclass(frozen=True, slots=True)
 class Category:
     """What one category expects, after inheritance."""
@@ -65,9 +75,7 @@ class Category:
     contact_closes_after: timedelta
     pipelines: Mapping[str, Mapping[str, str]]  # pipeline (or "*") → CRM stage → stage
     entry: Mapping[str, int] = field(default_factory=dict)  # stage name → index it is entered at
-
-
-CATEGORY_KEYS: tuple[str, ...] = tuple(f.name for f in fields(Category) if f.name != "entry")
+    limits: Mapping[str, Limits] = field(default_factory=dict)  # stage → slow and stalled after
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +167,26 @@ def inherit(parent: Category, overrides: Mapping[str, Any], stages: tuple[Stage,
         if not nearest:
             raise ValueError(f"stages must keep at least one stage {stage.side} the purchase")
         entry[stage.name] = nearest[0]
-    return replace(child, stages=tuple(stages[index].name for index in present), entry=entry)
+    names = tuple(stages[index].name for index in present)
+    return replace(
+        child,
+        stages=names,
+        entry=entry,
+        limits={
+            name: limits_of(child.expected.get(name), child.stalled_after.get(name))
+            for name in names
+        },
+    )
+
+
+def limits_of(dwell: Dwell | None, stalled: timedelta | None) -> Limits:
+    """Slow from the expected p75 on, stalled from what is declared, else p90."""
+    if dwell is None:
+        return Limits(None, stalled)
+    slow = dwell.p90
+    if dwell.p50 > timedelta(0):
+        slow = dwell.p50 * (dwell.p90 / dwell.p50) ** P75_BETWEEN_P50_AND_P90
+    return Limits(slow, stalled or dwell.p90)
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -162,15 +162,10 @@ class Regions:
         """What each region that is not empty says at a moment, and when time alone changes it."""
         found: dict[str, dict[str, Any]] = {}
         checks: list[datetime] = []
-        support = dict(self._support(as_of, contact_closes_after, checks))
-        for state in WORST_FIRST:
-            hit = {key: since for key, (is_state, since) in support.items() if is_state == state}
-            if hit:
-                found["support"] = described(state, min(hit.values()))
-                found["support"]["open"] = sorted(
-                    key for key, (is_state, _) in support.items() if is_state in SEEKING_SUPPORT
-                )
-                break
+        if self.tickets or self.contacts:
+            support = dict(self._support(as_of, contact_closes_after, checks))
+            if support:
+                found["support"] = worst(support)
         if self.returning:
             found["return"] = described(*self.returning)
         if self.internal:
@@ -199,6 +194,14 @@ class Regions:
             if as_of < opened_at + closes_after:
                 checks.append(opened_at + closes_after)
                 yield key, ("open", opened_at)
+
+
+def worst(tickets: Mapping[str, tuple[str, datetime]]) -> dict[str, Any]:
+    """The support region: the state of the worst ticket, since when, and which are open."""
+    state = min((state for state, _ in tickets.values()), key=WORST_FIRST.index)
+    found = described(state, min(since for each, since in tickets.values() if each == state))
+    found["open"] = sorted(key for key, (each, _) in tickets.items() if each in SEEKING_SUPPORT)
+    return found
 
 
 def is_promoter(event: JourneyEvent) -> bool:

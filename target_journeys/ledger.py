@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -16,7 +16,7 @@ from journeys.identity import Link, canonical_ids, link_of, memberships
 from journeys.model import FACTS, StageModel
 from target_journeys.events import arrived, decode_many, stored
 from target_journeys.outbox import Outbox
-from target_journeys.rows import KEY_LENGTH, customer_row, stage_row, visit_rows
+from target_journeys.rows import KEY_LENGTH, customer_row, moments, stage_row, visit_rows
 from target_journeys.stores.base import EventRow, UnmappedRow, chunks
 from target_journeys.stores.sqlite import SQLiteStore
 
@@ -114,7 +114,7 @@ class Ledger:
             if known[0] is not event and version_key(event) > version_key(known[0]):
                 events[event.event_id] = (event, record)
         self.tally.events += len(taken)
-        rows = [event_row(event, record) for event, record in events.values()]
+        rows = event_rows(events.values())
         appended = self.store.append(rows)
         self.tally.new += len(appended.new)
         newer = []
@@ -122,12 +122,12 @@ class Ledger:
             event, record = events.pop(event_id)
             older = stored(body)
             if older != event and version_key(event) > version_key(older):
-                newer.append(event_row(event, record))
+                newer.append((event, record))
                 self._touch([older])  # its customer loses it
                 self.store.drop_facts(facts_of(older))
                 self._touch([event])
         if newer:
-            self.store.replace_events(newer)
+            self.store.replace_events(event_rows(newer))
         self._touch(event for event, _ in events.values())
         self._append_products()
         unmapped, self._unmapped = self._unmapped, []
@@ -389,18 +389,22 @@ def facts_of(event: JourneyEvent) -> list[tuple[str, str, str]]:
     return [(kind, name, event.event_id) for kind, name in facts if name]
 
 
-def event_row(event: JourneyEvent, record: bytes) -> EventRow:
-    """An event as the store keeps it."""
-    return EventRow(
-        event.event_id,
-        event.event_type,
-        isoformat(event.occurred_at),
-        event.subject,
-        event.account,
-        event.source,
-        event.supersedes,
-        record.decode(),
-    )
+def event_rows(events: Collection[tuple[JourneyEvent, bytes]]) -> list[EventRow]:
+    """Events as the store keeps them."""
+    at = moments([event.occurred_at for event, _ in events])
+    return [
+        (
+            event.event_id,
+            event.event_type,
+            occurred_at or "",
+            event.subject,
+            event.account,
+            event.source,
+            event.supersedes,
+            record.decode(),
+        )
+        for (event, record), occurred_at in zip(events, at, strict=True)
+    ]
 
 
 def refused(stream: str, key: str, record: bytes, error: Exception) -> UnmappedRow:

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from journeys.event import isoformat
 from journeys.fold import Folded, StageRecord
 from target_journeys.stores.sqlite_schema import STAGE_COLUMNS
 
@@ -23,12 +22,19 @@ def json_text(value: object) -> str:
     return _encode(value).decode()
 
 
-def _moment(value: datetime | None) -> str | None:
-    return None if value is None else isoformat(value)
-
-
 def stage_row(record: StageRecord) -> tuple[object, ...]:
     """A stage record in the order of STAGE_COLUMNS."""
+    entered_at, since, next_check_at, ended_at, first_at, last_at, valid_as_of = moments(
+        (
+            record.stage_entered_at,
+            record.condition_since,
+            record.next_check_at,
+            record.ended_at,
+            record.first_event_at,
+            record.last_event_at,
+            record.valid_as_of,
+        )
+    )
     return (
         record.subject,
         record.scope_grain,
@@ -38,31 +44,37 @@ def stage_row(record: StageRecord) -> tuple[object, ...]:
         record.category,
         record.account,
         record.stage,
-        isoformat(record.stage_entered_at),
+        entered_at,
         record.previous_stage,
-        json_text(record.stages_skipped),
+        json_text(record.stages_skipped) if record.stages_skipped else "[]",
         json_text(record.path),
         record.cycle,
         json_text(record.regions) if record.regions else "{}",
         record.condition,
-        _moment(record.condition_since),
-        _moment(record.next_check_at),
+        since,
+        next_check_at,
         record.outcome,
         record.reason,
         record.evidence,
-        _moment(record.ended_at),
+        ended_at,
         record.headline,
         record.crm_stage,
         record.observed_stage,
         int(record.disagreement),
         json_text(record.candidates) if record.candidates else "[]",
         record.derived_from,
-        isoformat(record.first_event_at),
-        isoformat(record.last_event_at),
+        first_at,
+        last_at,
         record.event_count,
-        isoformat(record.valid_as_of),
+        valid_as_of,
         record.model_hash,
     )
+
+
+def moments(values: Sequence[datetime | None]) -> list[str | None]:
+    """UTC moments as the store keeps them, all at once: ``2026-01-02T03:04:05Z``."""
+    found: list[str | None] = msgspec.to_builtins(values)
+    return found
 
 
 def as_mapping(row: Sequence[object]) -> dict[str, Any]:
@@ -93,8 +105,7 @@ def customer_row(subject: str, kind: str, ids: Sequence[str], folded: Folded) ->
         sum(record.outcome is None for record in folded.records),
         json_text(headlines),
         folded.touchpoints,
-        _moment(folded.first_at),
-        _moment(folded.last_at),
+        *moments((folded.first_at, folded.last_at)),
     )
 
 
@@ -112,7 +123,9 @@ def visit_rows(
             start += 1
         retract_from = start if start < len(before) else None
     rows = [
-        (*key, position, visit.stage, isoformat(visit.entered_at), visit.cycle, visit.event_id)
-        for position, visit in enumerate(record.path[start:], start)
+        (*key, position, stage, entered_at, cycle, event_id)
+        for position, (stage, entered_at, event_id, cycle) in enumerate(
+            msgspec.to_builtins(record.path[start:]), start
+        )
     ]
     return retract_from, rows

@@ -9,30 +9,9 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, create_model
 from singer_sdk.exceptions import ConfigValidationError
 
-from journeys.settings import TOP_LEVEL
+from journeys.settings import BUILT_IN, TOP_LEVEL
 from target_journeys.destinations import DESTINATIONS
 from target_journeys.destinations.base import Destination
-
-SDK_KEYS = frozenset(  # built-in settings that the SDK adds to every plugin
-    {
-        "add_record_metadata",
-        "batch_config",
-        "batch_size_rows",
-        "default_target_schema",
-        "faker_config",
-        "flattening_enabled",
-        "flattening_max_depth",
-        "flattening_max_key_length",
-        "flattening_separator",
-        "flattening_key_separator",
-        "hard_delete",
-        "load_method",
-        "process_activate_version_messages",
-        "stream_map_config",
-        "stream_maps",
-        "validate_records",
-    }
-)
 
 _Destinations = create_model(
     "_Destinations",
@@ -85,7 +64,7 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
 
     Raises the SDK's ``ConfigValidationError``, whose errors name settings, never their values.
     """
-    unknown = sorted(set(config) - set(TOP_LEVEL) - SDK_KEYS)
+    unknown = sorted(set(config) - set(TOP_LEVEL) - set(BUILT_IN))
     if unknown:
         known = ", ".join(TOP_LEVEL)
         raise ConfigValidationError(

@@ -14,17 +14,8 @@ class StoreError(Exception):
     """The store cannot be used; the message says what is wrong and what to do."""
 
 
-class EventRow(NamedTuple):
-    """One event as the store keeps it; ``body`` is the whole event as JSON."""
-
-    event_id: str
-    event_type: str
-    occurred_at: str
-    subject: str | None
-    account: str | None
-    source: str
-    supersedes: str | None
-    body: str
+# event id, type, occurred_at, subject, account, source, supersedes, and the whole event as JSON
+EventRow = tuple[str, str, str, str | None, str | None, str, str | None, str]
 
 
 class UnmappedRow(NamedTuple):

@@ -105,12 +105,12 @@ class SQLiteStore:
             "source, supersedes, body) values (?, ?, ?, ?, ?, ?, ?, ?)",
             sorted(rows),  # neighbours in the index, so that each of its pages is visited once
         )
-        appended = Appended(new={row.event_id for row in rows})
+        appended = Appended(new={row[0] for row in rows})
         if self.connection.total_changes - before < len(rows):
             known = self.connection.execute(
                 "select event_id, body from event_log where rowid <= ? and event_id in "
                 "(select value from json_each(?))",
-                (last, json.dumps([row.event_id for row in rows])),
+                (last, json.dumps([row[0] for row in rows])),
             )
             appended.conflicts = dict(known)
             appended.new -= appended.conflicts.keys()

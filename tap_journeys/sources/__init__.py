@@ -1,0 +1,8 @@
+"""The sources this tap reads: one line each."""
+
+from tap_journeys.sources.base import Source
+from tap_journeys.sources.files import Files
+
+SOURCES: dict[str, type[Source]] = {
+    "files": Files,
+}
