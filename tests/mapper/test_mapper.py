@@ -43,9 +43,9 @@ def run(config: str, content: bytes) -> subprocess.CompletedProcess:
 
 
 def mapped(content: bytes, config: dict = CONFIG) -> list[bytes]:
-    out: list[bytes] = []
+    out = bytearray()
     LineMapper(load(config), lambda warning: None).map_lines(content.splitlines(), out)
-    return b"".join(out).splitlines()
+    return bytes(out).splitlines()
 
 
 def test_a_good_run(config):
@@ -130,6 +130,29 @@ def test_settings_that_cannot_be_used_exit_with_2_and_print_no_values(bad, tmp_p
 
 def test_a_missing_configuration_file_exits_with_2(tmp_path):
     assert run(str(tmp_path / "none.json"), b"").returncode == 2
+
+
+def test_an_environment_variable_without_json_exits_with_2(monkeypatch):
+    monkeypatch.setenv("MAPPER_JOURNEYS_RULES", "hunter2")
+    done = run("ENV", b"")
+    assert done.returncode == 2
+    assert b"hunter2" not in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_numbers_of_the_configuration_file_are_literals(tmp_path):
+    rule = {**RULE, "when": {"n": {"gt": 1.5}}, "properties": {"weight": 2.5}}
+    (tmp_path / "config.json").write_text(json.dumps({"rules": [rule]}))
+    record = RECORD.replace(b'"id"', b'"n":1.6,"id"')
+    lines = run(str(tmp_path / "config.json"), SCHEMA + record).stdout.splitlines()
+    assert json.loads(lines[3])["record"]["properties"] == {"weight": 2.5}
+
+
+def test_a_run_without_rules_passes_everything_through_and_says_so(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    done = run(str(tmp_path / "config.json"), SCHEMA + RECORD + STATE)
+    assert done.stdout.endswith(SCHEMA + RECORD + STATE)
+    assert b"There are no rules" in done.stderr
 
 
 def test_nothing_waits_while_the_input_idles(config):
@@ -246,7 +269,7 @@ def test_a_warning_is_given_once_and_names_what_to_do():
     warnings = []
     lines = LineMapper(load(CONFIG), warnings.append)
     naive = RECORD.replace(b"05Z", b"05")
-    lines.map_lines([SCHEMA, naive, naive], [])
+    lines.map_lines([SCHEMA, naive, naive], bytearray())
     assert lines.counts.set_aside == 2
     assert warnings == [
         "Rule 'r': record '1' of stream 'mine' is set aside: `occurred_at` ($.at) has no time "
@@ -257,7 +280,7 @@ def test_a_warning_is_given_once_and_names_what_to_do():
 def test_a_foreign_stream_with_one_of_our_names_is_warned_about():
     warnings = []
     lines = LineMapper(load(CONFIG), warnings.append)
-    lines.map_lines([SCHEMA.replace(b"mine", b"products")], [])
+    lines.map_lines([SCHEMA.replace(b"mine", b"products")], bytearray())
     assert warnings[0].startswith("Stream 'products' has no rule and passes through")
 
 
@@ -325,9 +348,9 @@ records = st.fixed_dictionaries({}, optional=anything) | st.fixed_dictionaries(s
 def test_no_record_ends_the_run(record):
     lines = LineMapper(load({"rules": RULES}), lambda warning: None)
     message = {"type": "RECORD", "stream": "mine", "record": record}
-    out: list[bytes] = []
+    out = bytearray()
     lines.map_lines([SCHEMA, json.dumps(message).encode(), STATE.rstrip()], out)
-    written = [msgspec.json.decode(line) for line in b"".join(out).splitlines()]
+    written = [msgspec.json.decode(line) for line in bytes(out).splitlines()]
     assert written[-1]["type"] == "STATE"
     for row in written[:-1]:
         if row["stream"] == "journey_events":
@@ -340,7 +363,7 @@ def test_no_record_ends_the_run(record):
 @given(st.binary(max_size=40))
 def test_no_line_escapes_the_known_errors(line):
     lines = LineMapper(load(CONFIG), lambda warning: None)
-    out: list[bytes] = []
+    out = bytearray()
     try:
         lines.map_lines([SCHEMA, line], out)
     except (InvalidInputLine, FatalSyncError, RecordsWithoutSchemaException):

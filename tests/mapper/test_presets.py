@@ -34,5 +34,5 @@ def test_every_rule_of_a_preset_has_a_golden_record(preset, rule):
     rules, _ = parse_rules([one for one in rules_of(preset) if one["name"] == rule], preset)
     lines = LineMapper(compile_rules(rules)[0], lambda warning: None)
     case = (GOLDEN / f"preset_{preset}/in.jsonl").read_bytes()
-    lines.map_lines(case.splitlines(), [])
+    lines.map_lines(case.splitlines(), bytearray())
     assert lines.counts.events + lines.counts.products

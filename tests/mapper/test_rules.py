@@ -37,9 +37,9 @@ moments = st.datetimes(
 
 
 def mapped(config: dict, lines: list[bytes]) -> list[bytes]:
-    out: list[bytes] = []
+    out = bytearray()
     LineMapper(load(config), lambda warning: None).map_lines(lines, out)
-    return b"".join(out).splitlines()
+    return bytes(out).splitlines()
 
 
 def apply_one(rule: dict, record: dict) -> tuple[list, tuple[Failure, ...]]:
@@ -217,3 +217,12 @@ def test_a_record_that_a_rule_cannot_read_is_set_aside_with_the_reason(rule, rec
     made, (failure,) = apply_one(rule, record)
     assert (made, failure.rule, failure.reason) == ([], "r", reason)
     assert failure.fix.endswith(".")
+
+
+def test_the_rules_in_the_documentation_are_rules():
+    page = (Path(__file__).parents[2] / "docs/reference/rules.md").read_text()
+    blocks = [block.partition("```")[0] for block in page.split("```yaml\n")[1:]]
+    examples = [rule for block in blocks if "name:" in block for rule in yaml.safe_load(block)]
+    rules, errors = parse_rules(examples, "rules.md")
+    assert len(rules) == 3
+    assert errors + compile_rules(rules)[1] == []

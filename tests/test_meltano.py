@@ -1,0 +1,75 @@
+"""Meltano runs the sample from a clean copy of the project, twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.test_pipeline import BIN, TOP, copied, run, stages
+
+pytestmark = pytest.mark.real
+
+PIPELINE = ("run", "tap-journeys", "standard", "target-journeys")
+
+
+def environment() -> Mapping[str, str]:
+    """Our commands first on the PATH; no hub or index can be reached, and none is needed."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("MELTANO")}
+    nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
+    return own | nowhere | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "NO_COLOR": "1"}
+
+
+def meltano(folder: Path, *arguments: str) -> str:
+    """What a Meltano command says."""
+    own = TOP / ".venv-meltano/bin/meltano"
+    command = str(own) if own.exists() else shutil.which("meltano")
+    assert command, "Meltano is not installed: run `make test-real`."
+    done = subprocess.run(
+        [command, *arguments],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = copied(tmp_path)
+    shutil.copy(TOP / "meltano.yml", folder)
+    return folder
+
+
+def test_the_second_run_has_nothing_to_do(project: Path, tmp_path_factory) -> None:
+    first = meltano(project, *PIPELINE)
+    assert "0 refused" in first
+    found = stages(project)
+    second = meltano(project, *PIPELINE)
+    assert "tap-journeys: 0 records of 12 streams" in second
+    assert "target-journeys: 0 events (0 new), 0 stages changed" in second
+    assert stages(project) == found
+
+    alone = copied(tmp_path_factory.mktemp("alone"))
+    run(alone)
+    assert stages(alone) == found
+
+
+def test_the_job_runs_and_is_scheduled(project: Path) -> None:
+    listed = json.loads(meltano(project, "schedule", "list", "--format=json"))
+    (schedule,) = listed["schedules"]["job"]
+    assert schedule["name"] == "journeys-hourly"
+    assert schedule["job"]["name"] == "sync-journeys"
+    meltano(project, "run", "sync-journeys")
+    with closing(sqlite3.connect(project / "journeys.db")) as db:
+        assert db.execute("select count(*) from journey_stages").fetchone()[0] > 500
