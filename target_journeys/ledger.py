@@ -224,8 +224,9 @@ class Ledger:
 
     def abandon(self) -> None:
         """Forget what is not committed."""
-        self.store.rollback()
-        self._open = False
+        if self._open:
+            self.store.rollback()
+            self._open = False
 
     def _fold(self) -> None:
         touched, self._touched = self._touched, Touched()

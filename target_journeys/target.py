@@ -12,7 +12,12 @@ from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from singer_sdk import Target
-from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.exceptions import (
+    ConfigValidationError,
+    MissingKeyPropertiesError,
+    RecordsWithoutSchemaException,
+)
+from singer_sdk.singerlib.exceptions import InvalidInputLine
 
 from target_journeys.ledger import Ledger
 from target_journeys.outbox import Outbox, Sent
@@ -23,6 +28,12 @@ from target_journeys.stores import StoreError, open_store
 from target_journeys.stores.base import UnmappedRow
 
 GC_THRESHOLD = 100_000  # allocations; events hold no cycles, so there is little to find
+FAILURES = (  # what ends a run, with a sentence that says what to do
+    InvalidInputLine,
+    MissingKeyPropertiesError,
+    RecordsWithoutSchemaException,
+    StoreError,
+)
 NO_RULE = "no rule reads this stream"
 FIRST_BATCH = 1  # records: the first STATE is acknowledged at once
 LARGEST_BATCH = 500_000  # records
@@ -133,6 +144,7 @@ class TargetJourneys(Target):
                 next(iter(self.unused)),
             )
         self.sent = self.outbox.deliver(self.store)
+        self.store.close()
 
     @property
     def exit_code(self) -> int:
@@ -179,6 +191,9 @@ class TargetJourneys(Target):
         gc.set_threshold(GC_THRESHOLD)
         try:
             target.listen(file_input)
+        except FAILURES as error:
+            cls.logger.error(str(error))
+            raise SystemExit(1) from None
         finally:
             target.ledger.abandon()
             target.store.close()

@@ -1,0 +1,222 @@
+"""Every change is told once, whatever the destination answers."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+
+import pytest
+import requests
+import responses
+
+from target_journeys.outbox import Outbox
+from target_journeys.settings import read_settings
+from target_journeys.stores.sqlite import SQLiteStore
+from tests.target.messages import SCHEMA, record, sync
+
+URL = "https://cdp.test/journeys"
+WEBHOOK = {"webhook": {"url": URL}}
+
+
+@pytest.fixture(autouse=True)
+def _no_sleep(monkeypatch):
+    slept = []
+    monkeypatch.setattr("tenacity.nap.time.sleep", slept.append)
+    return slept
+
+
+def told(call: int = -1) -> list[dict]:
+    """The lines of a request."""
+    return [json.loads(line) for line in responses.calls[call].request.body.splitlines()]
+
+
+def statuses(kept) -> list[tuple]:
+    return kept.ask("select status, attempts from outbox order by record_key")
+
+
+def three(kept, **config):
+    """Three journeys, so three rows."""
+    scopes = [[{"grain": "product", "id": name}] for name in "ABC"]
+    messages = [record(n, scopes=each) for n, each in enumerate(scopes)]
+    return sync(kept, SCHEMA, *messages, destinations=WEBHOOK, **config)
+
+
+@responses.activate
+def test_a_change_is_told_once_with_a_stable_id(kept):
+    responses.post(URL)
+    target = three(kept)
+    assert target.summary().endswith("3 sent, 0 waiting, 0 refused")
+    first = told()
+    assert [each["type"] for each in first] == ["journey.record.upserted"] * 3
+    assert [each["data"]["scope_id"] for each in first] == ["A", "B", "C"]
+    assert "next_check_at" not in first[0]["data"]
+    three(kept)
+    assert len(responses.calls) == 1
+    assert statuses(kept) == [("sent", 1)] * 3
+
+
+@responses.activate
+def test_only_what_changed_is_told_again(kept):
+    responses.post(URL)
+    three(kept)
+    changed = record(9, "order_placed", scopes=[{"grain": "product", "id": "B"}])
+    sync(kept, SCHEMA, changed, destinations=WEBHOOK)
+    (line,) = told()
+    assert (line["data"]["scope_id"], line["data"]["stage"]) == ("B", "receiving")
+    assert line["record_version"] == 2
+
+
+@responses.activate
+def test_a_record_that_ceases_to_exist_is_told(kept):
+    responses.post(URL)
+    sync(kept, SCHEMA, record(1), destinations=WEBHOOK)
+    correction = record(2, "record_corrected", supersedes=f"{1:032x}")
+    sync(kept, SCHEMA, correction, destinations=WEBHOOK)
+    (line,) = told()
+    assert line["type"] == "journey.record.deleted"
+    assert line["data"]["scope_id"] == "P"
+
+
+@responses.activate
+def test_a_destination_that_is_down_loses_nothing_and_alerts(kept):
+    responses.post(URL, body=requests.ConnectionError("refused"))
+    target = three(kept)
+    assert target.exit_code == 3
+    assert statuses(kept) == [("waiting", 1)] * 3
+    responses.reset()
+    responses.post(URL)
+    kept.ask("select 1")
+    later = Outbox(
+        read_settings({"destinations": WEBHOOK}).active_destinations(),
+        now=lambda: datetime(2099, 1, 1, tzinfo=UTC),
+    )
+    store = SQLiteStore(str(kept))
+    assert later.deliver(store).sent == 3
+    store.close()
+
+
+@responses.activate
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503])
+def test_it_tries_again_when_asked_to_wait_and_waits_as_long_as_asked(kept, status, _no_sleep):
+    responses.post(URL, status=status, headers={"Retry-After": "7"})
+    responses.post(URL)
+    target = three(kept)
+    assert _no_sleep == [7.0]
+    assert target.sent.sent == 3
+
+
+@responses.activate
+def test_a_long_wait_ends_the_sending_not_the_run(kept, _no_sleep):
+    responses.post(URL, status=429, headers={"Retry-After": "3600"})
+    target = three(kept)
+    assert (_no_sleep, len(responses.calls)) == ([], 1)
+    assert (target.exit_code, target.sent.waiting) == (3, 3)
+
+
+@responses.activate
+def test_one_bad_row_does_not_hold_up_the_others(kept):
+    def answer(request):
+        if '"scope_id":"B"' in request.body.decode():
+            return (400, {}, "unknown product B")
+        return (200, {}, "")
+
+    responses.add_callback(responses.POST, URL, callback=answer)
+    target = three(kept)
+    assert (target.sent.sent, target.sent.refused, target.exit_code) == (2, 1, 3)
+    ((status, answer),) = kept.ask("select status, answer from outbox where record_key like '%B%'")
+    assert (status, answer) == ("refused", "HTTP 400: unknown product B")
+
+
+@responses.activate
+def test_a_refused_row_is_told_again_after_a_change_or_on_request(kept):
+    responses.post(URL, status=400)
+    sync(kept, SCHEMA, record(1), destinations=WEBHOOK)
+    responses.reset()
+    responses.post(URL)
+    assert sync(kept, destinations=WEBHOOK).sent.refused == 1
+    assert len(responses.calls) == 0
+    changed = sync(kept, SCHEMA, record(2, "cart_added"), destinations=WEBHOOK)
+    assert (changed.sent.sent, changed.sent.refused) == (1, 0)
+
+
+@responses.activate
+def test_an_answer_may_give_each_row_its_own_outcome(kept):
+    def answer(request):
+        ids = [json.loads(line)["id"] for line in request.body.splitlines()]
+        words = [("ok", None), ("drop", "no such person"), ("retry", "busy")]
+        results = [
+            {"id": each, "status": status, "error": error}
+            for each, (status, error) in zip(ids, words, strict=True)
+        ]
+        return (207, {}, json.dumps({"results": results}))
+
+    responses.add_callback(responses.POST, URL, callback=answer)
+    target = three(kept)
+    assert (target.sent.sent, target.sent.refused, target.sent.waiting) == (1, 1, 1)
+    assert len(responses.calls) == 1
+
+
+@responses.activate
+def test_a_row_that_an_answer_does_not_mention_is_not_taken_for_sent(kept):
+    responses.post(URL, json={"results": []})
+    assert three(kept).sent.waiting == 3
+
+
+@responses.activate
+def test_a_redirect_is_refused_not_followed(kept):
+    responses.post(URL, status=302, headers={"Location": "https://elsewhere.test"})
+    assert three(kept).sent.refused == 3
+
+
+@responses.activate
+def test_rows_are_sent_in_batches(kept):
+    responses.post(URL)
+    three_in_twos = {"webhook": {"url": URL, "max_batch": 2}}
+    messages = [record(n, scopes=[{"grain": "product", "id": str(n)}]) for n in range(5)]
+    sync(kept, SCHEMA, *messages, destinations=three_in_twos)
+    assert [len(told(n)) for n in range(3)] == [2, 2, 1]
+
+
+@responses.activate
+def test_a_destination_that_is_new_is_told_everything(kept):
+    sync(kept, SCHEMA, record(1))
+    responses.post(URL)
+    assert sync(kept, destinations=WEBHOOK).sent.sent == 1
+
+
+@responses.activate
+def test_transitions_are_told_one_by_one(kept):
+    responses.post(URL)
+    events = {"webhook": {"url": URL, "rows": ["transition"]}}
+    sync(kept, SCHEMA, record(1), record(2, "order_placed"), destinations=events)
+    assert [(each["type"], each["data"]["stage"]) for each in told()] == [
+        ("journey.stage.changed", "considering"),
+        ("journey.stage.changed", "receiving"),
+    ]
+    sync(kept, SCHEMA, record(2, "order_placed"), destinations=events)
+    assert len(responses.calls) == 1
+
+
+def test_a_dry_run_writes_the_requests_and_sends_nothing(kept, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rehearsal = {"webhook": {"url": URL, "dry_run": True}}
+    target = sync(kept, SCHEMA, record(1), destinations=rehearsal)
+    (line,) = (tmp_path / "webhook.dry-run.jsonl").read_text().splitlines()
+    assert json.loads(line)["url"] == URL
+    assert target.exit_code == 0
+    assert statuses(kept) == [("waiting", 0)]
+
+
+@responses.activate
+def test_secrets_go_to_the_destination_and_nowhere_else(kept, caplog):
+    responses.post(URL, status=500)
+    secret = "whsec_" + "c2VjcmV0c2VjcmV0"
+    settings = {"webhook": {"url": URL, "token": "tok-1234", "secret": secret}}
+    target = sync(kept, SCHEMA, record(1), destinations=settings)
+    headers = responses.calls[0].request.headers
+    assert headers["Authorization"] == "Bearer tok-1234"
+    assert re.fullmatch(r"v1,[A-Za-z0-9+/=]{44}", headers["webhook-signature"])
+    said = caplog.text + target.summary() + repr(target.settings)
+    assert "tok-1234" not in said and secret not in said
+    assert "tok-1234" not in kept.path.read_bytes().decode("latin-1")
