@@ -1,1 +1,1 @@
-"""mapper_journeys."""
+"""Singer mapper: records in, journey events out; rules are data."""

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mapper_journeys.language import parse_rules
 from mapper_journeys.lines import LineMapper
-from mapper_journeys.rules import compile_rules, parse_rules
+from mapper_journeys.rules import compile_rules
 from mapper_journeys.settings import PRESETS, load, preset_names
 
 GOLDEN = Path(__file__).parents[1] / "golden/rules"

@@ -11,18 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from journeys.event import JourneyEvent, Product, event_id
+from mapper_journeys.events import id_maker
+from mapper_journeys.language import parse_rules
 from mapper_journeys.lines import LineMapper
-from mapper_journeys.rules import (
-    EventRecord,
-    Failure,
-    ProductRecord,
-    apply,
-    compile_rules,
-    id_maker,
-    parse_rules,
-    row_of,
-)
+from mapper_journeys.rules import Failure, apply, compile_rules, row_of
 from mapper_journeys.settings import load
+from mapper_journeys.wire import EventRecord, ProductRecord
 
 CASES = sorted((Path(__file__).parents[1] / "golden/rules").iterdir())
 TYPES = {"journey_events": JourneyEvent, "products": Product}
