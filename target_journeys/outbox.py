@@ -121,7 +121,7 @@ class Outbox:
                 continue
             started = isoformat(self._now())  # a row that must wait is not tried again in this run
             while rows := store.waiting(name, started, destination.batch):
-                deliveries = [self._delivery(store, name, destination, row) for row in rows]
+                deliveries = self._deliveries(store, name, destination, rows)
                 try:
                     verdicts = self._send(destination, deliveries)
                 except UnavailableError as error:
@@ -138,32 +138,29 @@ class Outbox:
             total.refused += count if status == "refused" else 0
         return total
 
-    def _delivery(
-        self, store: SQLiteStore, name: str, destination: Destination, row: Sequence[Any]
-    ) -> Delivery:
-        kind, key, op, version, _, payload = row
-        if kind == "transition":
-            data = msgspec.json.decode(payload)
-        else:
-            subject, grain, scope, episode = msgspec.json.decode(key)
-            data = {
-                "subject": subject,
-                "scope_grain": grain,
-                "scope_id": scope,
-                "episode": episode,
-            }
-            if op == "upsert":
-                found = store.stages_of([subject])
-                wanted = (subject, grain, scope, episode)
-                stage = next((each for each in found if each[:KEY_LENGTH] == wanted), None)
-                if stage is None:
-                    op = "delete"
-                else:
-                    known = as_mapping(stage)
-                    data = {name: known[name] for name in destination.sees()}
-        text = f"journeys|{name}|{key}|{version}|{op}"
-        delivery_id = hashlib.sha256(text.encode()).hexdigest()
-        return Delivery(delivery_id, kind, op, key, version, isoformat(self._now()), data)
+    def _deliveries(
+        self, store: SQLiteStore, name: str, destination: Destination, rows: Sequence[Sequence[Any]]
+    ) -> list[Delivery]:
+        """Rows of the outbox with what they tell now; records are read afresh."""
+        keys = {row[1]: tuple(msgspec.json.decode(row[1])) for row in rows if row[0] == "record"}
+        subjects = {str(key[0]) for key in keys.values()}
+        known = {row[:KEY_LENGTH]: row for row in store.stages_of(subjects)}
+        at = isoformat(self._now())
+        found = []
+        for kind, key, op, version, _, payload in rows:
+            if kind == "transition":
+                data = msgspec.json.decode(payload)
+            else:
+                stage = known.get(keys[key])
+                op = "delete" if stage is None else op
+                data = dict(zip(STAGE_COLUMNS, keys[key], strict=False))
+                if op == "upsert" and stage is not None:
+                    record = as_mapping(stage)
+                    data = {field: record[field] for field in destination.sees()}
+            text = f"journeys|{name}|{key}|{version}|{op}"
+            delivery_id = hashlib.sha256(text.encode()).hexdigest()
+            found.append(Delivery(delivery_id, kind, op, key, version, at, data))
+        return found
 
     def _send(self, destination: Destination, deliveries: list[Delivery]) -> list[Verdict]:
         """One verdict per row; a batch that is refused is halved until the bad row stands alone."""
@@ -222,10 +219,8 @@ class Outbox:
         """Write the requests that would be sent; nothing is marked as sent."""
         rows = store.waiting(name, "9999", -1)
         with Path(f"{name}.dry-run.jsonl").open("w", encoding="utf-8") as out:
-            for start in range(0, len(rows), destination.batch):
-                part = rows[start : start + destination.batch]
-                deliveries = [self._delivery(store, name, destination, row) for row in part]
-                request = destination.request(deliveries)
+            for part in chunks(rows, destination.batch):
+                request = destination.request(self._deliveries(store, name, destination, part))
                 body = request.data.decode() if isinstance(request.data, bytes) else request.json
                 line = {"method": request.method, "url": request.url, "body": body}
                 out.write(json_text(line) + "\n")

@@ -27,8 +27,8 @@ def environment() -> Mapping[str, str]:
     return own | nowhere | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "NO_COLOR": "1"}
 
 
-def meltano(folder: Path, *arguments: str) -> str:
-    """What a Meltano command says."""
+def meltano(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A Meltano command that ended well; its log is on standard error."""
     own = TOP / ".venv-meltano/bin/meltano"
     command = str(own) if own.exists() else shutil.which("meltano")
     assert command, "Meltano is not installed: run `make test-real`."
@@ -36,12 +36,11 @@ def meltano(folder: Path, *arguments: str) -> str:
         [command, *arguments],
         cwd=folder,
         env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+    assert done.returncode == 0, done.stderr
+    return done
 
 
 @pytest.fixture
@@ -52,10 +51,10 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_the_second_run_has_nothing_to_do(project: Path, tmp_path_factory) -> None:
-    first = meltano(project, *PIPELINE)
+    first = meltano(project, *PIPELINE).stderr
     assert "0 refused" in first
     found = stages(project)
-    second = meltano(project, *PIPELINE)
+    second = meltano(project, *PIPELINE).stderr
     assert "tap-journeys: 0 records of 12 streams" in second
     assert "target-journeys: 0 events (0 new), 0 stages changed" in second
     assert stages(project) == found
@@ -66,7 +65,7 @@ def test_the_second_run_has_nothing_to_do(project: Path, tmp_path_factory) -> No
 
 
 def test_the_job_runs_and_is_scheduled(project: Path) -> None:
-    listed = json.loads(meltano(project, "schedule", "list", "--format=json"))
+    listed = json.loads(meltano(project, "schedule", "list", "--format=json").stdout)
     (schedule,) = listed["schedules"]["job"]
     assert schedule["name"] == "journeys-hourly"
     assert schedule["job"]["name"] == "sync-journeys"

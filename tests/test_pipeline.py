@@ -9,13 +9,17 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+
+from tap_journeys import settings as tap_settings
+from target_journeys.settings import settings_schema
 
 TOP = Path(__file__).parents[1]
 SHOP = Path("examples/shop")
@@ -274,13 +278,23 @@ def test_meltano_has_the_same_settings() -> None:
     assert tap["config"] | mapping["config"] | target["config"] == sample
 
 
-def test_meltano_hides_what_may_hold_a_secret() -> None:
-    plugins = yaml.safe_load((TOP / "meltano.yml").read_text())["plugins"]
-    hidden = {
-        setting["name"]
-        for kind in plugins.values()
-        for plugin in kind
-        for setting in plugin["settings"]
-        if setting.get("sensitive")
-    }
-    assert hidden == {"sources", "store", "destinations"}
+def secrets(schema: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """The dotted names of the settings that are secret; lists have no names that reach inside."""
+    for part in schema.get("anyOf", []):
+        yield from secrets(part, path)
+    if schema.get("format") == "password":
+        yield path
+    for name, inner in schema.get("properties", {}).items():
+        yield from secrets(inner, f"{path}.{name}".strip("."))
+
+
+@pytest.mark.parametrize(
+    ("kind", "schema"),
+    [("extractors", tap_settings.json_schema()), ("loaders", settings_schema())],
+    ids=["tap", "target"],
+)
+def test_meltano_hides_what_is_secret(kind: str, schema: Mapping[str, Any]) -> None:
+    (plugin,) = yaml.safe_load((TOP / "meltano.yml").read_text())["plugins"][kind]
+    hidden = {each["name"] for each in plugin["settings"] if each.get("sensitive")}
+    assert set(secrets(schema)) <= hidden
+    assert hidden & {"sources", "destinations"}
