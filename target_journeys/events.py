@@ -37,15 +37,19 @@ decode_many = cast(
 )
 
 
-def arrived(record: bytes) -> JourneyEvent:
-    """An event that comes from outside. Raises ``msgspec.ValidationError`` or ``ValueError``."""
+def arrived(record: bytes) -> tuple[JourneyEvent, bytes]:
+    """An event that comes from outside, and the JSON to keep of it, whose times are UTC.
+
+    Raises ``msgspec.ValidationError`` or ``ValueError``.
+    """
     event = _decode(record)
     if event.occurred_at.tzinfo is not UTC or (
         event.recorded_at is not None and event.recorded_at.tzinfo is not UTC
     ):
-        return _decode_checked(record)  # another offset is turned into UTC, none is refused
+        event = _decode_checked(record)  # another offset is turned into UTC, none is refused
+        record = msgspec.json.encode(event)
     check(event)
-    return event
+    return event, record
 
 
 def stored(body: str) -> JourneyEvent:

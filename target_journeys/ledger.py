@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -16,11 +16,11 @@ from journeys.identity import Link, canonical_ids, link_of, memberships
 from journeys.model import FACTS, StageModel
 from target_journeys.events import arrived, decode_many, stored
 from target_journeys.outbox import Outbox
-from target_journeys.rows import KEY_LENGTH, customer_row, moments, stage_row, visit_rows
+from target_journeys.rows import KEY_LENGTH, customer_row, stage_row, visit_rows
 from target_journeys.stores.base import EventRow, UnmappedRow, chunks
-from target_journeys.stores.sqlite import SQLiteStore
+from target_journeys.stores.sqlite import MAX_ROW, SQLiteStore
 
-CHUNK = 20_000  # events that are decoded and inserted together
+CHUNK = 5_000  # events that are decoded and inserted together
 SUBJECTS = 500  # subjects that are loaded and folded together
 PEOPLE, ACCOUNTS = "people", "accounts"
 COLUMN = {PEOPLE: "subject", ACCOUNTS: "account"}
@@ -72,6 +72,10 @@ class Ledger:
         self._products: list[bytes] = []
         self._unmapped: list[UnmappedRow] = []
         self._touched = Touched()
+        self._fresh: dict[str, dict[str, list[bytes]]] = {PEOPLE: {}, ACCOUNTS: {}}
+        self._before = 0  # the last event of earlier batches
+        self._regrouped: set[str] = set()  # canonical ids whose group changed in this batch
+        self._read_all = False  # what is at hand is not the whole truth: read all from the store
         self._has = {kind: store.has_facts(kind) for kind in ("superseded", "link", "member")}
         self._catalogue = Catalogue()
         self._load_products()
@@ -102,11 +106,12 @@ class Ledger:
         if not self._open:
             self.store.begin()
             self._open = True
+            self._before = self.store.last_row()
         taken, self._events = self._events, []
         events: dict[str, tuple[JourneyEvent, bytes]] = {}
         for record in taken:
             try:
-                event = arrived(record)
+                event, record = arrived(record)
             except (msgspec.DecodeError, ValueError) as error:
                 self._set_aside("journey_events", "event_id", record, error)
                 continue
@@ -128,10 +133,20 @@ class Ledger:
                 self._touch([event])
         if newer:
             self.store.replace_events(event_rows(newer))
+            self._read_all = True  # an older version gave way, perhaps of another customer
         self._touch(event for event, _ in events.values())
+        self._remember(events.values())
         self._append_products()
         unmapped, self._unmapped = self._unmapped, []
         self.tally.set_aside += self.store.keep_unmapped(unmapped)
+
+    def _remember(self, events: Iterable[tuple[JourneyEvent, bytes]]) -> None:
+        """Keep this batch's events at hand, so that folding need not look for them."""
+        for event, record in events:
+            if event.subject is not None:
+                self._fresh[PEOPLE].setdefault(event.subject, []).append(record)
+            if event.account is not None:
+                self._fresh[ACCOUNTS].setdefault(event.account, []).append(record)
 
     def _append_products(self) -> None:
         taken, self._products = self._products, []
@@ -241,6 +256,9 @@ class Ledger:
         for kind in (PEOPLE, ACCOUNTS):
             for subjects in chunks(sorted(touched.of(kind)), SUBJECTS):
                 self._fold_some(subjects, kind)
+        self._fresh = {PEOPLE: {}, ACCOUNTS: {}}
+        self._regrouped = set()
+        self._read_all = False
 
     def _regroup(self, touched: Touched) -> None:
         """Find anew who is whom among all that the touched links reach."""
@@ -264,6 +282,7 @@ class Ledger:
             if before.get(name, name) != after[name]:
                 kind = touched.linked[name]
                 touched.of(kind).update((name, before.get(name, name), after[name]))
+                self._regrouped.add(after[name])
 
     def _touch_accounts(self, touched: Touched) -> None:
         """What a member does is part of the account's journey too."""
@@ -291,10 +310,10 @@ class Ledger:
     def _fold_some(self, subjects: Sequence[str], kind: str) -> None:
         """Fold these subjects and write what changed."""
         groups = self._ids_of(subjects)
-        events = self._events_of(groups, kind)
-        self._load_items(events)
-        old = {row[:KEY_LENGTH]: row for row in self.store.stages_of(groups)}
         views = self.store.customers_of(groups)
+        events = self._events_of(groups, kind, views)
+        self._load_items(events)
+        old = {row[:KEY_LENGTH]: row for row in self.store.stages_of(views)}
         stages, customers, visits = [], [], []
         retracted, gone, names, doubts = [], [], [], []
         at = isoformat(self.as_of)
@@ -333,14 +352,25 @@ class Ledger:
         self.tally.stages_changed += len(stages) + len(old)
 
     def _events_of(
-        self, groups: Mapping[str, Sequence[str]], kind: str
+        self, groups: Mapping[str, Sequence[str]], kind: str, known: Container[str]
     ) -> dict[str, list[JourneyEvent]]:
-        """Canonical id → all its events."""
+        """Canonical id → all its events; who is not ``known`` has none from earlier batches."""
         owner = {name: subject for subject, ids in groups.items() for name in ids}
         found: dict[str, list[JourneyEvent]] = {}
-        for name, bodies in self.store.events_of(COLUMN[kind], owner):
-            if bodies is not None:
-                found.setdefault(owner[name], []).extend(decode_many(bodies))
+        fresh = {} if self._read_all else self._fresh[kind]
+        for name, subject in owner.items():
+            if name in fresh:
+                bodies = b"[" + b",".join(fresh[name]) + b"]"
+                found.setdefault(subject, []).extend(decode_many(bodies))
+        until = MAX_ROW if self._read_all else self._before
+        wanted = [
+            name
+            for name, subject in owner.items()
+            if subject in known or subject in self._regrouped or self._read_all
+        ]
+        for name, stored_before in self.store.events_of(COLUMN[kind], wanted, until=until):
+            if stored_before is not None:
+                found.setdefault(owner[name], []).extend(decode_many(stored_before))
         if kind == ACCOUNTS and self._has["member"]:
             self._add_members(owner, found)
         if self._has["superseded"]:
@@ -390,21 +420,10 @@ def facts_of(event: JourneyEvent) -> list[tuple[str, str, str]]:
     return [(kind, name, event.event_id) for kind, name in facts if name]
 
 
-def event_rows(events: Collection[tuple[JourneyEvent, bytes]]) -> list[EventRow]:
+def event_rows(events: Iterable[tuple[JourneyEvent, bytes]]) -> list[EventRow]:
     """Events as the store keeps them."""
-    at = moments([event.occurred_at for event, _ in events])
     return [
-        (
-            event.event_id,
-            event.event_type,
-            occurred_at or "",
-            event.subject,
-            event.account,
-            event.source,
-            event.supersedes,
-            record.decode(),
-        )
-        for (event, record), occurred_at in zip(events, at, strict=True)
+        (event.event_id, event.subject, event.account, record.decode()) for event, record in events
     ]
 
 

@@ -145,7 +145,7 @@ class Outbox:
         keys = {row[1]: tuple(msgspec.json.decode(row[1])) for row in rows if row[0] == "record"}
         subjects = {str(key[0]) for key in keys.values()}
         known = {row[:KEY_LENGTH]: row for row in store.stages_of(subjects)}
-        at = isoformat(self._now())
+        at, sees = isoformat(self._now()), destination.sees()
         found = []
         for kind, key, op, version, _, payload in rows:
             if kind == "transition":
@@ -156,7 +156,7 @@ class Outbox:
                 data = dict(zip(STAGE_COLUMNS, keys[key], strict=False))
                 if op == "upsert" and stage is not None:
                     record = as_mapping(stage)
-                    data = {field: record[field] for field in destination.sees()}
+                    data = {field: record[field] for field in sees}
             text = f"journeys|{name}|{key}|{version}|{op}"
             delivery_id = hashlib.sha256(text.encode()).hexdigest()
             found.append(Delivery(delivery_id, kind, op, key, version, at, data))

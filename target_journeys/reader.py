@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from target_journeys.target import TargetJourneys
 
 READ_BYTES = 1 << 18
+PACE = 1_000  # events between two looks at the clock
 IDLE_S = 1.0  # a batch is closed when the input pauses for this long
 
 
@@ -60,57 +61,63 @@ class Reader(GenericSingerReader[bytes]):
         self, file_input: IO[Any] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]
     ) -> Counter[str]:
         """Read until the input ends; the SDK's callbacks are not used."""
-        target, ledger = self.target, self.target.ledger
+        target, add_event = self.target, self.target.ledger.add_event
         decode = msgspec.json.Decoder(Message).decode
-        decode_unmapped = msgspec.json.Decoder(Unmapped).decode
         stats: Counter[str] = Counter()
         number = events = 0
+        takes_events = False
         for line in lines(file_input or self.default_input):
             if line is None:
                 target.commit()
                 continue
             number += 1
-            if not line or line.isspace():
-                continue
             try:
                 message = decode(line)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                if not line.strip():
+                    continue
                 raise InvalidInputLine(
                     f"Line {number} of the input is not a Singer message ({reason(error)}). What "
                     "came before it is kept; what comes after it is not read."
                 ) from None
-            if message.type == "RECORD":
-                stream = message.stream
-                if stream not in target.keys:
-                    raise RecordsWithoutSchemaException(
-                        f"Line {number}: a RECORD of stream '{stream}' came before its SCHEMA. "
-                        "The tap or mapper before this target must send the SCHEMA first."
-                    )
-                if stream == "journey_events":
-                    ledger.add_event(bytes(message.record))
-                    events += 1
-                    if not events % 1000:
-                        target.pace()
-                elif stream == "products":
-                    ledger.add_product(bytes(message.record))
-                elif stream == "unmapped_records":
-                    found = decode_unmapped(message.record)
-                    ledger.add_unmapped(
-                        UnmappedRow(found.stream, found.rule, found.key, found.reason)
-                    )
-                else:
-                    self._unused(stream, message.record, number)
-            elif message.type == "STATE":
-                target.keep_state(message.value)
-            elif message.type == "SCHEMA":
-                self._schema(message, number)
-            elif message.type != "ACTIVATE_VERSION":
-                raise InvalidInputLine(
-                    f"Line {number} is a message of type '{message.type[:40]}', which this target "
-                    "does not read. Switch `batch_config` off in the tap."
-                )
+            if takes_events and message.stream == "journey_events" and message.type == "RECORD":
+                add_event(bytes(message.record))
+                events += 1
+                if not events % PACE:
+                    target.pace()
+                continue
+            self._take(message, number)
             stats[message.type] += 1
+            takes_events = "journey_events" in target.keys
+        stats["RECORD"] += events
         return stats
+
+    def _take(self, message: Message, number: int) -> None:
+        """Any message but the usual one."""
+        target, stream = self.target, message.stream
+        if message.type == "STATE":
+            target.keep_state(message.value)
+        elif message.type == "SCHEMA":
+            self._schema(message, number)
+        elif message.type == "RECORD":
+            if stream not in target.keys:
+                raise RecordsWithoutSchemaException(
+                    f"Line {number}: a RECORD of stream '{stream}' came before its SCHEMA. "
+                    "The tap or mapper before this target must send the SCHEMA first."
+                )
+            if stream == "products":
+                target.ledger.add_product(bytes(message.record))
+            elif stream == "unmapped_records":
+                found = msgspec.json.decode(message.record, type=Unmapped)
+                row = UnmappedRow(found.stream, found.rule, found.key, found.reason)
+                target.ledger.add_unmapped(row)
+            else:
+                self._unused(stream, message.record, number)
+        elif message.type != "ACTIVATE_VERSION":
+            raise InvalidInputLine(
+                f"Line {number} is a message of type '{message.type[:40]}', which this target "
+                "does not read. Switch `batch_config` off in the tap."
+            )
 
     def _schema(self, message: Message, number: int) -> None:
         schema = message.schema

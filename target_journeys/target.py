@@ -36,7 +36,7 @@ FAILURES = (  # what ends a run, with a sentence that says what to do
 )
 NO_RULE = "no rule reads this stream"
 FIRST_BATCH = 1  # records: the first STATE is acknowledged at once
-LARGEST_BATCH = 500_000  # records
+LARGEST_BATCH = 250_000  # records; they are held as JSON, some hundred bytes each, until folded
 LONGEST_BATCH_S = 15  # no STATE waits longer for its commit while records flow
 
 

@@ -14,8 +14,7 @@ class StoreError(Exception):
     """The store cannot be used; the message says what is wrong and what to do."""
 
 
-# event id, type, occurred_at, subject, account, source, supersedes, and the whole event as JSON
-EventRow = tuple[str, str, str, str | None, str | None, str, str | None, str]
+EventRow = tuple[str, str | None, str | None, str]  # event id, subject, account, event as JSON
 
 
 class UnmappedRow(NamedTuple):

@@ -14,6 +14,7 @@ from target_journeys.stores.base import Appended, EventRow, StoreError, Unmapped
 from target_journeys.stores.sqlite_schema import STAGE_COLUMNS, migrations
 
 BUSY_TIMEOUT_S = 60  # a second writer waits this long for the first
+MAX_ROW = 2**63 - 1
 PAGE_BYTES = 8_192  # a seventh fewer pages to split than with 4,096, measured on inserts
 CACHE_KIB = 65_536  # page cache; keeps the hot pages of a large batch in memory
 
@@ -96,13 +97,11 @@ class SQLiteStore:
 
     def append(self, rows: Sequence[EventRow]) -> Appended:
         """Insert events that are not there yet; tells which were, with what is stored."""
-        (last,) = self.connection.execute(
-            "select coalesce(max(rowid), 0) from event_log"
-        ).fetchone()
+        last = self.last_row()
         before = self.connection.total_changes
         self.connection.executemany(
-            "insert or ignore into event_log (event_id, event_type, occurred_at, subject, account, "
-            "source, supersedes, body) values (?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert or ignore into event_log (event_id, subject, account, body) "
+            "values (?, ?, ?, ?)",
             sorted(rows),  # neighbours in the index, so that each of its pages is visited once
         )
         appended = Appended(new={row[0] for row in rows})
@@ -119,8 +118,7 @@ class SQLiteStore:
     def replace_events(self, rows: Iterable[EventRow]) -> None:
         """Put newer versions of events in the place of older ones."""
         self.connection.executemany(
-            "update event_log set event_type = ?2, occurred_at = ?3, subject = ?4, account = ?5, "
-            "source = ?6, supersedes = ?7, body = ?8 where event_id = ?1",
+            "update event_log set subject = ?2, account = ?3, body = ?4 where event_id = ?1",
             rows,
         )
 
@@ -132,13 +130,23 @@ class SQLiteStore:
         )
         return [body for (body,) in found]
 
-    def events_of(self, column: str, ids: Iterable[str]) -> Iterator[tuple[str, str]]:
-        """(id, its events as one JSON list) by ``subject`` or ``account``."""
+    def last_row(self) -> int:
+        """The number of the event that was inserted last."""
+        found = self.connection.execute("select coalesce(max(rowid), 0) from event_log").fetchone()
+        return int(found[0])
+
+    def events_of(
+        self, column: str, ids: Iterable[str], *, until: int = MAX_ROW
+    ) -> Iterator[tuple[str, str]]:
+        """(id, its events as one JSON list) by ``subject`` or ``account``.
+
+        ``until`` leaves out events that were inserted after that row.
+        """
         name = {"subject": "subject", "account": "account"}[column]
         return self.connection.execute(
             "select ids.value, (select '[' || group_concat(body) || ']' from event_log "
-            f"where {name} = ids.value) from json_each(?) as ids",
-            (json.dumps(list(ids)),),
+            f"where {name} = ids.value and rowid <= ?2) from json_each(?1) as ids",
+            (json.dumps(list(ids)), until),
         )
 
     def superseded_among(self, event_ids: Iterable[str]) -> set[str]:

@@ -52,21 +52,22 @@ def events_and_journeys(db: Database) -> None:
     )
     for statement in (
         # `body` is the whole event as JSON; the view `events` shows it column by column.
-        "create table event_log (event_id text primary key, event_type text not null, "
-        "occurred_at text not null, subject text, account text, source text not null, "
-        "supersedes text, body text not null)",
+        "create table event_log (event_id text primary key, subject text, account text, "
+        "body text not null)",
         "create index event_log_subject on event_log (subject) where subject is not null",
         "create index event_log_account on event_log (account) where account is not null",
-        """create view events as select event_id, event_type, occurred_at,
+        """create view events as select event_id, json_extract(body, '$.event_type') as event_type,
+            json_extract(body, '$.occurred_at') as occurred_at,
             json_extract(body, '$.recorded_at') as recorded_at, subject, account,
             coalesce(json_extract(body, '$.scopes'), '[]') as scopes,
-            source, json_extract(body, '$.source_key') as source_key,
+            json_extract(body, '$.source') as source,
+            coalesce(json_extract(body, '$.source_key'), '') as source_key,
             json_extract(body, '$.channel') as channel,
             coalesce(json_extract(body, '$.visibility'), 'owned') as visibility,
             coalesce(json_extract(body, '$.observability'), 'observed') as observability,
             json_extract(body, '$.value') as value, json_extract(body, '$.currency') as currency,
-            coalesce(json_extract(body, '$.properties'), '{}') as properties, supersedes
-            from event_log""",
+            coalesce(json_extract(body, '$.properties'), '{}') as properties,
+            json_extract(body, '$.supersedes') as supersedes from event_log""",
         # Which events say something about an id, for the few events that do: see ledger.facts_of.
         "create table facts (kind text not null, id text not null, event_id text not null, "
         "primary key (kind, id, event_id)) without rowid",
