@@ -203,8 +203,11 @@ def _as_utc(moment: Read) -> Read:
 
 def _compile_supersedes(rule: EventRule, stream: str, reach: Reach, *, known: KnownNames) -> Read:
     spec = rule.supersedes
-    if set(spec) != {"rule", "key", "occurred_at"}:
-        problem = "must be an event id, or {rule: name, key: $.path, occurred_at: $.path}."
+    if set(spec) - {"stream"} != {"rule", "key", "occurred_at"}:
+        problem = (
+            "must be an event id, or {rule: name, key: $.path, occurred_at: $.path}, and the "
+            "stream where it is another one."
+        )
         raise BadRuleError("supersedes", problem)
     if spec["rule"] not in known.rules:
         problem = f"is '{spec['rule']}', but no rule has that name"
@@ -220,7 +223,7 @@ def _compile_supersedes(rule: EventRule, stream: str, reach: Reach, *, known: Kn
     key = spec["key"]
     paths = list(key.values()) if isinstance(key, Mapping) else [key]
     parts = [compile_path(path, "supersedes.key", reach).read for path in paths]
-    event_id = id_maker(stream, spec["rule"])
+    event_id = id_maker(str(spec.get("stream", stream)), spec["rule"])
 
     def read(row: Row) -> str | None:
         corrected_key, at = key_text([part(row) for part in parts]), moment(row)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
+
+import msgspec
 
 from journeys.vocabulary import EVENT_TYPES
 from mapper_journeys.conditions import Holds, compile_when
@@ -128,8 +131,8 @@ def _repeat(found: Read, holds: Holds | None, make: Callable[..., None]) -> Make
     def make_each(row: Row, key: str | None, made: list[Made]) -> None:
         parts: dict[str, int] = {}
         of_all: list[Made] = []  # all elements or none
-        for index, element in enumerate(elements(found(row))):
-            part = _part(element, index)
+        for element in elements(found(row)):
+            part = _part(element)
             parts[part] = again = parts.get(part, 0) + 1
             if again > 1:  # two elements with one id are still two
                 part = f"{part}#{again}"
@@ -141,6 +144,10 @@ def _repeat(found: Read, holds: Holds | None, make: Callable[..., None]) -> Make
     return make_each
 
 
-def _part(element: Any, index: int) -> str:
+def _part(element: Any) -> str:
+    """What names an element within its list, wherever it stands: its id, else its content."""
     own = element.get("id") if isinstance(element, dict) else None
-    return str(index) if isinstance(own, (dict, list)) else text(own, "`each`") or str(index)
+    if isinstance(own, (dict, list)) or own in (None, ""):
+        content = msgspec.json.encode(element, order="sorted", enc_hook=str)
+        return blake2b(content, digest_size=8).hexdigest()
+    return str(text(own, "`each`"))

@@ -25,7 +25,7 @@ from mapper_journeys.values import (
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST = datetime.max.replace(tzinfo=UTC)  # stands for any moment beyond the calendar
-UNITS = {"epoch_s": 1_000_000, "epoch_ms": 1_000}  # microseconds
+UNITS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}  # microseconds
 PROBE = datetime(2026, 11, 23, 4, 5, 6, tzinfo=UTC)  # must survive a date_format
 CACHED_TIMES = 4096  # neighbours often share their time, and strptime is slow
 
@@ -97,7 +97,7 @@ def _pattern_parser(pattern: str) -> Parse:
     if "%" not in pattern or survived is None or survived.year != PROBE.year:
         raise BadRuleError(
             "date_format",
-            "must be epoch_s, epoch_ms or a strptime pattern with a year, "
+            "must be epoch_s, epoch_ms, epoch_us or a strptime pattern with a year, "
             "such as %d/%m/%Y %H:%M; ISO 8601 needs none.",
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -50,10 +50,18 @@ def explain(store: SQLiteStore, subject: str, product: str | None = None) -> dic
     return {
         "subject": canonical,
         "ids": ids,
-        "links": list(events(store.facts("link", ids))) if len(ids) > 1 else [],
+        "links": first_links(events(store.facts("link", ids))) if len(ids) > 1 else [],
         "touchpoints": view[6] if view else 0,
         "journeys": journeys,
     }
+
+
+def first_links(links: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The earliest fact of each kind about each pair of ids, in order of time."""
+    first: dict[tuple[object, ...], dict[str, Any]] = {}
+    for link in sorted(links, key=lambda link: (link["occurred_at"], link["event_id"])):
+        first.setdefault((link["event_type"], link["left"], link["linked"]), link)
+    return list(first.values())
 
 
 def events(bodies: list[str]) -> Iterator[dict[str, Any]]:

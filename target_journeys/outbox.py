@@ -53,6 +53,7 @@ class Sent:
     sent: int = 0
     waiting: int = 0
     refused: int = 0
+    rehearsed: int = 0  # written to a file by a dry run
 
 
 class Outbox:
@@ -117,7 +118,7 @@ class Outbox:
         total = Sent()
         for name, destination in self.destinations.items():
             if destination.dry_run:
-                self._rehearse(store, name, destination)
+                total.rehearsed += self._rehearse(store, name, destination)
                 continue
             started = isoformat(self._now())  # a row that must wait is not tried again in this run
             while rows := store.waiting(name, started, destination.batch):
@@ -215,8 +216,8 @@ class Outbox:
                 for row, verdict in zip(rows, verdicts, strict=True)
             )
 
-    def _rehearse(self, store: SQLiteStore, name: str, destination: Destination) -> None:
-        """Write the requests that would be sent; nothing is marked as sent."""
+    def _rehearse(self, store: SQLiteStore, name: str, destination: Destination) -> int:
+        """Write the requests that would be sent; nothing is marked as sent. How many rows."""
         rows = store.waiting(name, "9999", -1)
         with Path(f"{name}.dry-run.jsonl").open("w", encoding="utf-8") as out:
             for part in chunks(rows, destination.batch):
@@ -224,6 +225,7 @@ class Outbox:
                 body = request.data.decode() if isinstance(request.data, bytes) else request.json
                 line = {"method": request.method, "url": request.url, "body": body}
                 out.write(json_text(line) + "\n")
+        return len(rows)
 
 
 def check(response: requests.Response, now: datetime) -> None:

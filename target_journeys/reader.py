@@ -108,7 +108,12 @@ class Reader(GenericSingerReader[bytes]):
             if stream == "products":
                 target.ledger.add_product(bytes(message.record))
             elif stream == "unmapped_records":
-                found = msgspec.json.decode(message.record, type=Unmapped)
+                try:
+                    found = msgspec.json.decode(message.record, type=Unmapped)
+                except msgspec.DecodeError as error:
+                    raise InvalidInputLine(
+                        f"Line {number}: the RECORD of 'unmapped_records' is none ({error})."
+                    ) from None
                 row = UnmappedRow(found.stream, found.rule, found.key, found.reason)
                 target.ledger.add_unmapped(row)
             else:

@@ -17,6 +17,7 @@ from singer_sdk.exceptions import (
     MissingKeyPropertiesError,
     RecordsWithoutSchemaException,
 )
+from singer_sdk.helpers.capabilities import PluginCapabilities
 from singer_sdk.singerlib.exceptions import InvalidInputLine
 
 from target_journeys.ledger import Ledger
@@ -46,6 +47,7 @@ class TargetJourneys(Target):
     name = "target-journeys"
     package_name = "product-journeys"
     config_jsonschema = settings_schema()
+    capabilities = [PluginCapabilities.ABOUT, PluginCapabilities.STRUCTURED_LOGGING]
 
     def __init__(self, **kwargs: Any) -> None:
         """Check the settings and open the store, before the first message."""
@@ -163,6 +165,8 @@ class TargetJourneys(Target):
             f"{sent.waiting:,} waiting",
             f"{sent.refused:,} refused" + (" (see outbox)" if sent.refused else ""),
         ]
+        if sent.rehearsed:
+            parts.append(f"{sent.rehearsed:,} rehearsed")
         if tally.set_aside:
             parts.append(f"{tally.set_aside:,} set aside (see unresolved)")
         return f"target-journeys: {', '.join(parts)}"

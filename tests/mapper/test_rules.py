@@ -213,6 +213,28 @@ def test_a_record_that_a_rule_cannot_read_is_set_aside_with_the_reason(rule, rec
     assert failure.fix.endswith(".")
 
 
+def ids(rule: dict, record: dict) -> list[str]:
+    made, failures = apply_one(rule, record)
+    assert not failures
+    return [event.event_id for event in made]
+
+
+def test_elements_keep_their_event_ids_when_the_list_grows_at_either_end():
+    rule = {"each": "$.history", "occurred_at": "@.at"}
+    first, second = {"stage": "A", "at": AT}, {"stage": "B", "at": AT}
+    before = ids(rule, {"history": [first]})
+    assert ids(rule, {"history": [second, first]})[1:] == before
+    assert ids(rule, {"history": [first, second]})[:1] == before
+    assert len(set(ids(rule, {"history": [first, first, second]}))) == 3
+
+
+def test_a_correction_may_come_by_another_stream():
+    at = datetime.fromisoformat(AT)
+    spec = {"rule": "r", "key": "$.id", "occurred_at": "$.at", "stream": "orders"}
+    made, _ = apply_one({"supersedes": spec}, {"id": "7", "at": AT})
+    assert made[0].supersedes == event_id("orders", "r", "7", at)
+
+
 def test_the_rules_in_the_documentation_are_rules():
     page = (Path(__file__).parents[2] / "docs/reference/rules.md").read_text()
     blocks = [block.partition("```")[0] for block in page.split("```yaml\n")[1:]]

@@ -52,13 +52,13 @@ BAD_RULES = [
     ),
     (
         {**RULE, "date_format": "ISO"},
-        "Rule 'r': `date_format` must be epoch_s, epoch_ms or a strptime pattern with a year, "
-        "such as %d/%m/%Y %H:%M; ISO 8601 needs none.",
+        "Rule 'r': `date_format` must be epoch_s, epoch_ms, epoch_us or a strptime pattern with a "
+        "year, such as %d/%m/%Y %H:%M; ISO 8601 needs none.",
     ),
     (
         {**RULE, "date_format": "%H:%M"},
-        "Rule 'r': `date_format` must be epoch_s, epoch_ms or a strptime pattern with a year, "
-        "such as %d/%m/%Y %H:%M; ISO 8601 needs none.",
+        "Rule 'r': `date_format` must be epoch_s, epoch_ms, epoch_us or a strptime pattern with a "
+        "year, such as %d/%m/%Y %H:%M; ISO 8601 needs none.",
     ),
     (
         {**RULE, "when": {"a": {"matches": "("}}},

@@ -1,0 +1,87 @@
+"""`journeys explain` and its sisters: the evidence in order, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from target_journeys.cli import main
+from tests.target.messages import SCHEMA, product, products_schema, record, sync
+
+ANA = "email:ana@acme.test"
+
+
+@pytest.fixture
+def ask(kept, tmp_path):
+    """Runs `journeys` on a store with one customer of five products."""
+    kinds = {
+        "A": ["product_viewed"],
+        "B": ["cart_added"],
+        "C": ["order_placed", "order_delivered"],
+        "D": ["order_delivered", "return_requested"],
+        "E": ["order_delivered", "ticket_opened"],
+    }
+    events = [
+        record(number * 2 + n, kind, scopes=[{"grain": "product", "id": name}])
+        for number, (name, each) in enumerate(kinds.items())
+        for n, kind in enumerate(each)
+    ]
+    link = record(18, "identity_linked", scopes=[], properties={"linked": "ga4_client:7"})
+    laptop = product(product_id="C", name="Laptop Pro", category="laptops", aliases=["LP"])
+    as_of = "2026-01-01T20:00:00Z"
+    sync(kept, SCHEMA, *events, link, products_schema(), laptop, as_of=as_of)
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"store": f"sqlite:///{kept}"}))
+    return lambda *words: CliRunner().invoke(main, [*words, "--config", str(config)])
+
+
+def test_a_customer_with_five_products_reads_as_five_headlines(ask):
+    said = ask("explain", ANA).output.splitlines()
+    assert said[0] == ANA
+    headlines = ("Considering", "Buying", "Using", "Returning", "Seeking support")
+    for name, headline in zip(["A", "B", "Laptop Pro (C)", "D", "E"], headlines, strict=True):
+        (line,) = (line for line in said if f" {name} " in line)
+        assert line.split("  ")[1].strip() == headline
+
+
+def test_any_id_of_a_customer_leads_to_them_and_the_link_is_told(ask):
+    said = ask("explain", "ga4_client:7").output
+    assert said == ask("explain", ANA).output
+    assert f"{ANA} is ga4_client:7, by web_events 18 of 2026-01-01T18:00:00Z" in said
+
+
+@pytest.mark.parametrize("name", ["C", "LP", "Laptop Pro", "laptops"])
+def test_a_product_is_found_by_id_name_alias_and_category(ask, name):
+    said = ask("explain", ANA, name).output
+    assert "Laptop Pro (C), laptops, episode 1: Using" in said
+    steps = [line.split() for line in said.splitlines() if "web_events" in line and "T0" in line]
+    assert [step[1:] for step in steps] == [
+        ["receiving", "order_placed", "web_events", "4"],
+        ["using", "order_delivered", "web_events", "5"],
+    ]
+
+
+def test_programs_get_json(ask):
+    found = json.loads(ask("explain", ANA, "E", "--json").output)
+    (journey,) = found["journeys"]
+    assert journey["regions"]["support"]["open"] == ["9"]
+    assert journey["steps"][0]["by"]["source_key"] == "8"
+
+
+def test_somebody_unknown_has_no_journeys(ask):
+    result = ask("explain", "email:nobody@acme.test")
+    assert (result.exit_code, "no journeys" in result.output) == (1, True)
+
+
+def test_deliver_and_refused_say_what_is_left(ask):
+    assert ask("deliver").output == "0 sent, 0 waiting, 0 refused\n"
+    assert ask("refused", "--json").output == "[]\n"
+
+
+def test_a_wrong_configuration_ends_with_2(tmp_path):
+    config = tmp_path / "config.json"
+    config.write_text('{"stroe": 1}')
+    result = CliRunner().invoke(main, ["explain", ANA, "--config", str(config)])
+    assert (result.exit_code, "Setting 'stroe' is unknown" in result.output) == (2, True)
