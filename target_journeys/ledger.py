@@ -168,32 +168,38 @@ class Ledger:
         self.tally.set_aside_events += 1
 
     def _touch(self, events: Iterable[JourneyEvent]) -> None:
-        """Note whom these events concern, and what they say about ids."""
-        people, accounts = self._touched.people, self._touched.accounts
+        """Note whom these events concern, and keep what they say about ids."""
         facts: list[tuple[str, str, str]] = []
         for event in events:
-            if event.subject is not None:
-                people.add(event.subject)
-            if event.account is not None:
-                accounts.add(event.account)
+            self._concern(event)
             if (
                 event.supersedes is not None
                 or event.event_type in FACTS
                 or (event.subject is None and event.account is None)
             ):
                 facts += facts_of(event)
-                link = link_of(event)
-                if link is not None:
-                    kind = PEOPLE if event.subject is not None else ACCOUNTS
-                    self._touched.linked.update({link.left: kind, link.right: kind})
         if not facts:
             return
         self.store.keep_facts(facts)
         self._has |= {kind: True for kind, _, _ in facts if kind in self._has}
-        self._touched.names.update(name for kind, name, _ in facts if kind == "item")
         corrected = [event_id for kind, event_id, _ in facts if kind == "superseded"]
-        if corrected:
-            self._touch(stored(body) for body in self.store.bodies_of(corrected))
+        for body in self.store.bodies_of(corrected):
+            self._concern(stored(body))
+
+    def _concern(self, event: JourneyEvent) -> None:
+        """Note who has to be folded again because of an event."""
+        if event.subject is not None:
+            self._touched.people.add(event.subject)
+        if event.account is not None:
+            self._touched.accounts.add(event.account)
+        if event.event_type not in FACTS:
+            return
+        link = link_of(event)
+        if link is not None:
+            kind = PEOPLE if event.subject is not None else ACCOUNTS
+            self._touched.linked.update({link.left: kind, link.right: kind})
+        elif event.event_type == "scope_linked":
+            self._touched.names.update(s.id for s in event.scopes if s.grain == "item")
 
     def _load_products(self) -> None:
         products = [_decode_product(body) for body in self.store.products()]

@@ -102,7 +102,8 @@ def events_and_journeys(db: Database) -> None:
         "create index unresolved_events_subject on unresolved_events (subject)",
         "create view unresolved as "
         "select id as stream, 'no customer' as reason, count(*) as count from facts "
-        "where kind = 'nobody' group by id "
+        "where kind = 'nobody' and event_id not in "
+        "(select id from facts where kind = 'superseded') group by id "
         "union all select stream, reason, sum(count) from unresolved_events "
         "group by stream, reason "
         "union all select stream, reason, count(*) from unmapped_records group by stream, reason",

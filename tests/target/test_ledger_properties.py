@@ -1,0 +1,113 @@
+"""However events are split into runs and ordered, the store comes to hold the same."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from target_journeys.ledger import Ledger
+from target_journeys.outbox import Outbox
+from target_journeys.stage_model import load
+from target_journeys.stores.sqlite import SQLiteStore
+
+MODEL = load("standard")
+AS_OF = datetime(2027, 1, 1, tzinfo=UTC)
+START = datetime(2026, 1, 1, tzinfo=UTC)
+PEOPLE = ["email:ana", "email:bo", "ga4_client:1", "ga4_client:2"]
+ACCOUNTS = ["crm:acme", "crm:zeta", "erp:9"]
+KINDS = [
+    "product_viewed",
+    "cart_added",
+    "order_placed",
+    "order_delivered",
+    "order_refunded",
+    "feature_used",
+    "ticket_opened",
+    "ticket_closed",
+    "opportunity_opened",
+    "opportunity_lost",
+    "email_opened",
+    "record_corrected",
+    "identity_linked",
+    "identity_unlinked",
+    "account_joined",
+    "account_left",
+    "scope_linked",
+]
+TABLES = ("journey_stages", "customers", "unresolved")
+
+
+@st.composite
+def event(draw, ids: list[str]) -> dict[str, Any]:
+    kind = draw(st.sampled_from(KINDS))
+    found: dict[str, Any] = {
+        "event_id": draw(st.sampled_from(ids)),
+        "event_type": kind,
+        "occurred_at": (START + timedelta(hours=draw(st.integers(0, 4000)))).isoformat(),
+        "source": "tests",
+        "source_key": draw(st.sampled_from("abc")),
+        "subject": draw(st.sampled_from([*PEOPLE, None])),
+        "account": draw(st.sampled_from([*ACCOUNTS, None, None])),
+        "recorded_at": draw(st.sampled_from([None, "2026-02-01T00:00:00Z"])),
+        "supersedes": draw(st.sampled_from([None, None, None, *ids])),
+        "scopes": [
+            {"grain": grain, "id": name}
+            for grain, name in draw(
+                st.lists(
+                    st.sampled_from([("product", "P"), ("product", "Alias"), ("item", "deal:1")]),
+                    max_size=2,
+                )
+            )
+        ],
+    }
+    if kind.startswith("identity"):
+        ids_of_kind = PEOPLE if found["subject"] else ACCOUNTS
+        found["properties"] = {"linked": draw(st.sampled_from(ids_of_kind))}
+    return found
+
+
+@st.composite
+def histories(draw) -> list[dict[str, Any]]:
+    count = draw(st.integers(1, 14))
+    ids = [f"{number:032x}" for number in range(count)]
+    events = [draw(event(ids)) for _ in range(count)]
+    product = {"product_id": "P", "category": "c", "aliases": ["Alias"]}
+    return [*events, *draw(st.sampled_from([[], [product]]))]
+
+
+def come_to(runs: list[list[dict[str, Any]]]) -> dict[str, list[tuple[Any, ...]]]:
+    """What the store holds after these runs, one after the other."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = SQLiteStore(str(Path(folder) / "journeys.db"))
+        for messages in runs:
+            ledger = Ledger(store, MODEL, Outbox({}), AS_OF)
+            for message in messages:
+                body = json.dumps(message).encode()
+                if "product_id" in message:
+                    ledger.add_product(body)
+                else:
+                    ledger.add_event(body)
+            ledger.close_run()
+        found = {
+            table: sorted(map(repr, store.connection.execute(f"select * from {table}")))
+            for table in TABLES
+        }
+        store.close()
+    return found
+
+
+@given(histories(), st.randoms(), st.data())
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_any_order_repetition_and_split_into_runs_comes_to_the_same(events, random, data):
+    whole = come_to([events])
+    shuffled = [*events, *random.choices(events, k=2)]
+    random.shuffle(shuffled)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(shuffled)), max_size=4)))
+    runs = [shuffled[a:b] for a, b in zip([0, *cuts], [*cuts, len(shuffled)], strict=True)]
+    assert come_to(runs) == whole
