@@ -56,7 +56,7 @@ class Settings(BaseModel):
 
     def moment(self, now: datetime) -> datetime:
         """The moment at which conditions are judged."""
-        return self.as_of or now
+        return self.as_of or now.replace(microsecond=0)
 
 
 def read_settings(config: Mapping[str, Any]) -> Settings:
