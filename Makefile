@@ -40,6 +40,7 @@ lint: .venv/.installed ## style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/cog --check -I docs README.md $$(find docs -name "*.md")
 
 bench: .venv/.installed .venv-bench/.installed ## how fast, beside others: see bench/README.md (ARGS="--records 20000")
 	$(BIN)/python bench/run.py $(ARGS)

@@ -11,8 +11,6 @@ from journeys.model import Category, EventMeaning, Outcome, StageModel
 from journeys.record import StageRecord, Visit
 from journeys.regions import OPENS_AT, RETURNING, SEEKING_SUPPORT, Regions, concerns
 
-INFERRED_BEFORE = "evaluating"  # where a journey stood of which only the loss was seen
-INFERRED_AFTER = "using"
 NEVER = datetime.max.replace(tzinfo=UTC)
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -159,14 +157,11 @@ class Episode:
         self.regions.apply(event)
 
     def _end(self, event: JourneyEvent, outcome: Outcome) -> None:
-        if event.properties.get("partial") in (True, "true", "True"):
-            if self.stage is None:
-                inferred = self.category.entry[INFERRED_AFTER]
-                self._enter(inferred, event.occurred_at, event.event_id)
-            return
         if self.stage is None:
-            stage = INFERRED_BEFORE if outcome.sides == ("before",) else INFERRED_AFTER
-            self._enter(self.category.entry[stage], event.occurred_at, event.event_id)
+            inferred = self.category.entry[outcome.stage]
+            self._enter(inferred, event.occurred_at, event.event_id)
+        if event.properties.get("partial") in (True, "true", "True"):
+            return
         if self._side() not in outcome.sides:
             return
         if event.event_type == "opportunity_lost" and self.open_cases:

@@ -84,6 +84,7 @@ class Outcome:
 
     outcome: str
     sides: tuple[str, ...]  # where the journey must stand for the event to end it
+    stage: str  # where it stood, if only its end was seen
     by_reason: bool = False  # the outcome is looked up from the event's reason
 
 
@@ -209,7 +210,7 @@ def build(data: Mapping[str, Any]) -> StageModel:
     entered = {event: s["name"] for s in data["stages"] for event in s["entered_by"]}
     entered |= {event: stage for event, stage in data["event_types"].items() if stage}
     outcomes = {
-        o["event"]: Outcome(o["outcome"], tuple(o["sides"]), o.get("by_reason", False))
+        o["event"]: Outcome(o["outcome"], tuple(o["sides"]), o["stage"], o.get("by_reason", False))
         for o in data["outcomes"]
     }
     names = [*EVENT_ORDER, *(name for name in data["event_types"] if name not in EVENT_ORDER)]

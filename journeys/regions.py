@@ -84,7 +84,7 @@ OPENS_AT: Mapping[str, str] = {
     "internal": "aware",
     "advocacy": "using",
     "engagement": "using",
-    "payment": "using",
+    "payment": "buying",
 }
 SEEKING_SUPPORT = frozenset(
     {"open", "waiting_on_us", "waiting_on_customer", "escalated", "reopened"}

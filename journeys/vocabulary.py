@@ -166,7 +166,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 }
 
 # What the engine itself concludes; no rule may emit these.
-DERIVED: tuple[str, ...] = ("cart_abandoned", "renewal_window_opened", "journey_closed_inferred")
+DERIVED: tuple[str, ...] = ("cart_abandoned", "renewal_window_opened")
 
 EVENT_TYPES: frozenset[str] = frozenset(name for family in FAMILIES.values() for name in family)
 

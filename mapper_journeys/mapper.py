@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -25,6 +26,7 @@ from mapper_journeys import settings
 from mapper_journeys.lines import LineMapper, schema_lines
 
 CHUNK = 1 << 16  # bytes; what a pipe holds, so that nothing waits while the input idles
+GC_THRESHOLD = 100_000  # allocations; what a record leaves behind holds no cycles
 NOT_UTF8 = b"\xff"  # so that such a line is refused where lines are counted
 MESSAGES: dict[str, type[singer.Message]] = {
     "SCHEMA": singer.SchemaMessage,
@@ -208,6 +210,8 @@ class MapperJourneys(InlineMapper):
     @classmethod
     def invoke(cls, **kwargs: Any) -> None:
         """Run; the exit code is 1 for a failed run and 2 for settings that cannot be used."""
+        gc.freeze()  # what was imported is never garbage
+        gc.set_threshold(GC_THRESHOLD)
         try:
             super().invoke(**kwargs)
         except ConfigValidationError as error:

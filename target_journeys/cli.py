@@ -51,9 +51,9 @@ def explain_command(subject: str, product: str | None, config: Path, *, as_json:
     store.close()
     if as_json:
         click.echo(json.dumps(found, indent=2))
-        return
-    for line in overview(found) if product is None else detail(found):
-        click.echo(line)
+    else:
+        for line in overview(found) if product is None else detail(found):
+            click.echo(line)
     if not found["journeys"]:
         raise SystemExit(1)
 
@@ -64,11 +64,15 @@ def explain_command(subject: str, product: str | None, config: Path, *, as_json:
 def deliver_command(config: Path, *, refused: bool) -> None:
     """Send what waits in the outbox."""
     settings, store = opened(config)
-    if refused:
-        with store.transaction():
-            store.retry_refused()
-    sent = Outbox(settings.active_destinations()).deliver(store)
-    store.close()
+    try:
+        if refused:
+            with store.transaction():
+                store.retry_refused()
+        sent = Outbox(settings.active_destinations()).deliver(store)
+    except StoreError as error:
+        raise click.ClickException(str(error)) from None
+    finally:
+        store.close()
     click.echo(f"{sent.sent:,} sent, {sent.waiting:,} waiting, {sent.refused:,} refused")
     if settings.fail_on_refused and (sent.waiting or sent.refused):
         raise SystemExit(LEFT)
@@ -94,7 +98,7 @@ def opened(config: Path) -> tuple[Settings, SQLiteStore]:
     """The settings and the store; ends with exit code 2 when either cannot be used."""
     try:
         settings = read_settings(read_json(config))
-        return settings, open_store(settings.store)
+        return settings, open_store(settings.store, create=False)
     except (ConfigValidationError, StoreError) as error:
         for each in getattr(error, "errors", None) or [str(error)]:
             click.echo(each, err=True)

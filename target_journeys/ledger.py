@@ -232,8 +232,7 @@ class Ledger:
         """Let time do its part, and tell new destinations everything; then commit."""
         self._append()
         if self.store.note("model") != self.model.hash:
-            for subject, kind in self.store.subjects():
-                self._touched.of(kind).add(subject)
+            self._touch_all(self._touched)
             self.store.keep_note("model", self.model.hash)
         for subject, kind in self.store.due(isoformat(self.as_of)):
             self._touched.of(kind).add(subject)
@@ -252,7 +251,10 @@ class Ledger:
     def _fold(self) -> None:
         touched, self._touched = self._touched, Touched()
         if touched.names:
+            had_catalogue = bool(self._catalogue.products)
             self._load_products()
+            if self._catalogue.products and not had_catalogue:
+                self._touch_all(touched)  # what is not in it is unknown from now on
             for subject, kind in self.store.subjects_of_names(touched.names):
                 touched.of(kind).add(subject)
         if touched.linked:
@@ -265,6 +267,10 @@ class Ledger:
         self._fresh = {PEOPLE: {}, ACCOUNTS: {}}
         self._regrouped = set()
         self._read_all = False
+
+    def _touch_all(self, touched: Touched) -> None:
+        for subject, kind in self.store.subjects():
+            touched.of(kind).add(subject)
 
     def _regroup(self, touched: Touched) -> None:
         """Find anew who is whom among all that the touched links reach."""

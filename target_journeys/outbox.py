@@ -27,6 +27,7 @@ from target_journeys.stores.sqlite_schema import STAGE_COLUMNS
 
 ATTEMPTS = 4  # within one run; after that the rows wait for the next run
 TIMEOUT_S = 10  # to connect, and between two bytes of the answer
+LOCKED_OUT = (401, 403, 410)  # what every row would be answered
 LONGEST_WAIT_S = 60  # what a run sleeps on a vendor's word; a longer word ends the sending
 INTRODUCED = 10_000  # rows that are queued together for a new destination
 ANSWER_LENGTH = 200  # characters of a refusal that are kept
@@ -40,6 +41,10 @@ class UnavailableError(Exception):
     def __init__(self, message: str, wait: timedelta | None = None) -> None:
         super().__init__(message)
         self.wait = wait  # as long as the vendor says
+
+
+class LockedOutError(UnavailableError):
+    """The destination does not know us; no other row would fare better until that is mended."""
 
 
 class RefusedError(Exception):
@@ -148,7 +153,7 @@ class Outbox:
         known = {row[:KEY_LENGTH]: row for row in store.stages_of(subjects)}
         at, sees = isoformat(self._now()), destination.sees()
         found = []
-        for kind, key, op, version, _, payload in rows:
+        for kind, key, op, version, content, payload in rows:
             if kind == "transition":
                 data = msgspec.json.decode(payload)
             else:
@@ -158,7 +163,7 @@ class Outbox:
                 if op == "upsert" and stage is not None:
                     record = as_mapping(stage)
                     data = {field: record[field] for field in sees}
-            text = f"journeys|{name}|{key}|{version}|{op}"
+            text = f"journeys|{name}|{key}|{version}|{op}|{content}"
             delivery_id = hashlib.sha256(text.encode()).hexdigest()
             found.append(Delivery(delivery_id, kind, op, key, version, at, data))
         return found
@@ -233,6 +238,8 @@ def check(response: requests.Response, now: datetime) -> None:
     status = response.status_code
     if status in (408, 425, 429) or status >= 500:
         raise UnavailableError(f"HTTP {status}", retry_after(response, now))
+    if status in LOCKED_OUT:
+        raise LockedOutError(f"HTTP {status}; check the URL and credentials of this destination")
     if status >= 300:
         raise RefusedError(f"HTTP {status}: {response.text[:ANSWER_LENGTH]}")
 
@@ -258,6 +265,8 @@ def _stop(state: RetryCallState) -> bool:
     """Enough tries, or the vendor asks for more patience than a run has."""
     error = state.outcome.exception() if state.outcome else None
     asked = error.wait if isinstance(error, UnavailableError) else None
+    if isinstance(error, LockedOutError):
+        return True
     too_long = asked is not None and asked > timedelta(seconds=LONGEST_WAIT_S)
     return too_long or stop_after_attempt(ATTEMPTS)(state)
 
@@ -269,8 +278,8 @@ def record_key(row: Sequence[object]) -> str:
 
 def transition(name: str, visit: Sequence[object]) -> tuple[object, ...]:
     """The outbox row of one stage entered."""
-    subject, grain, scope, episode, position, stage, entered_at, cycle, event_id = visit
-    key = json_text([subject, grain, scope, episode, position, event_id])
+    subject, grain, scope, episode, _, stage, entered_at, cycle, event_id = visit
+    key = json_text([subject, grain, scope, episode, stage, entered_at, event_id])
     payload = json_text(
         {
             "subject": subject,

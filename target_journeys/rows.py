@@ -79,10 +79,11 @@ def moments(values: Sequence[datetime | None]) -> list[str | None]:
 
 def as_mapping(row: Sequence[object]) -> dict[str, Any]:
     """A row of journey_stages as people and destinations see it."""
-    return {
+    found = {
         name: msgspec.json.decode(str(value)) if name in JSON_COLUMNS else value
         for name, value in zip(STAGE_COLUMNS, row, strict=True)
     }
+    return found | {"disagreement": bool(found["disagreement"])}
 
 
 def customer_row(subject: str, kind: str, ids: Sequence[str], folded: Folded) -> tuple[object, ...]:

@@ -46,7 +46,7 @@ class Settings(BaseModel):
         description="Judge conditions at this moment instead of now (replays, demonstrations).",
     )
     fail_on_refused: bool = Field(
-        True, description="End with exit code 3 when rows are refused, waiting or set aside."
+        True, description="End with exit code 3 when rows are refused or waiting, or arrive broken."
     )
 
     def active_destinations(self) -> dict[str, Destination]:

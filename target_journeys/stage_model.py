@@ -6,10 +6,18 @@ from collections.abc import Mapping
 from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from journeys.model import Dwell, StageModel, build
 from journeys.vocabulary import DERIVED, EVENT_TYPES
@@ -23,6 +31,16 @@ def _positive(value: timedelta) -> timedelta:
     return value
 
 
+STANDARD_STAGES = (  # the fold knows these by name
+    "aware",
+    "considering",
+    "evaluating",
+    "buying",
+    "receiving",
+    "onboarding",
+    "using",
+    "renewing",
+)
 Duration = Annotated[timedelta, AfterValidator(_positive)]
 
 
@@ -30,6 +48,16 @@ class Closed(BaseModel):
     """Unknown keys are errors, so that a misspelt one is never ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    nullable: ClassVar[frozenset[str]] = frozenset()  # where null means "none", not "inherited"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_not_inherited(cls, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            for key, value in data.items():
+                if value is None and key in cls.model_fields and key not in cls.nullable:
+                    raise ValueError(f"{key} must not be null; leave it out to inherit it")
+        return data
 
 
 class StageSettings(Closed):
@@ -47,6 +75,7 @@ class OutcomeSettings(Closed):
     event: str
     sides: list[BeforeOrAfter]
     outcome: str
+    stage: str = Field(description="Where it stood, if only its end was seen.")
     by_reason: bool = False
 
 
@@ -65,6 +94,8 @@ class DwellSettings(Closed):
 
 class CategorySettings(Closed):
     """What one category (or product) expects; what is left out is inherited."""
+
+    nullable = frozenset({"renewal_after"})
 
     stages: list[str] | None = Field(None, description="The stages that it has, in any order.")
     grain_before_purchase: Literal["product", "category"] | None = Field(
@@ -104,6 +135,7 @@ class StageModelSettings(Closed):
     """What a user lays over the standard model."""
 
     name: str | None = Field(None, description="Name of the model.")
+    version: int | None = Field(None, description="Its version, for people.")
     stages: list[StageSettings] | None = Field(None, description="The main line, in order.")
     purchases: list[str] | None = Field(None, description="Event types that are a purchase.")
     renewals: list[str] | None = Field(None, description="Event types that renew.")
@@ -128,6 +160,11 @@ class StageModelSettings(Closed):
         None, description="Product id → what differs there."
     )
 
+    @field_validator("event_types", mode="before")
+    @classmethod
+    def _a_list_is_evidence_only(cls, value: Any) -> Any:
+        return dict.fromkeys(value) if isinstance(value, list) else value
+
 
 class StageModelError(ValueError):
     """The stage model cannot be used; the message names the key and what is allowed."""
@@ -139,7 +176,6 @@ def load(setting: str | Mapping[str, Any]) -> StageModel:
     Raises :class:`StageModelError`.
     """
     standard = yaml.safe_load((files("journeys") / "standard.yml").read_text(encoding="utf-8"))
-    standard.pop("version")
     data = _checked(standard)
     if setting != "standard":
         above = _read(setting) if isinstance(setting, str) else setting
@@ -201,6 +237,12 @@ def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 def _check_names(data: dict[str, Any]) -> None:
     """Every stage and event type that the model names exists; durations become dwells."""
     stages = [stage["name"] for stage in data["stages"]]
+    missing = [name for name in STANDARD_STAGES if name not in stages]
+    if missing:
+        raise StageModelError(
+            f"stage_model.stages: the standard stage '{missing[0]}' must stay. Leave it out under "
+            "`stages` of defaults or of a category instead."
+        )
     known = EVENT_TYPES | set(data["event_types"])
     derived = sorted(set(data["event_types"]) & (EVENT_TYPES | set(DERIVED)))
     if derived:
@@ -217,10 +259,11 @@ def _check_names(data: dict[str, Any]) -> None:
     for key, name in types:
         if name not in known:
             raise StageModelError(
-                f"stage_model.{key}: event type '{name}' is unknown. Take one of vocabulary.py or "
-                "declare it under stage_model.event_types."
+                f"stage_model.{key}: event type '{name}' is unknown. Take one of "
+                "docs/reference/events.md or declare it under stage_model.event_types."
             )
     named = [("event_types", stage) for stage in data["event_types"].values() if stage]
+    named += [("outcomes", outcome["stage"]) for outcome in data["outcomes"]]
     groups = [
         ("defaults", data["defaults"]),
         *((f"categories.{path}", each) for path, each in data["categories"].items()),

@@ -37,7 +37,7 @@ FAILURES = (  # what ends a run, with a sentence that says what to do
 )
 NO_RULE = "no rule reads this stream"
 FIRST_BATCH = 1  # records: the first STATE is acknowledged at once
-LARGEST_BATCH = 250_000  # records; they are held as JSON, some hundred bytes each, until folded
+LARGEST_BATCH = 200_000  # records; held as JSON, some hundred bytes each, until they are folded
 LONGEST_BATCH_S = 15  # no STATE waits longer for its commit while records flow
 
 
@@ -51,7 +51,7 @@ class TargetJourneys(Target):
 
     def __init__(self, **kwargs: Any) -> None:
         """Check the settings and open the store, before the first message."""
-        super().__init__(**kwargs)
+        super().__init__(setup_mapper=False, **kwargs)  # stream maps are the tap's
         settings = self.settings
         self.message_reader = Reader(self)
         try:

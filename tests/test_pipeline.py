@@ -297,4 +297,5 @@ def test_meltano_hides_what_is_secret(kind: str, schema: Mapping[str, Any]) -> N
     (plugin,) = yaml.safe_load((TOP / "meltano.yml").read_text())["plugins"][kind]
     hidden = {each["name"] for each in plugin["settings"] if each.get("sensitive")}
     assert set(secrets(schema)) <= hidden
-    assert hidden & {"sources", "destinations"}
+    # Not the objects around them: `meltano config print` fails on a sensitive object.
+    assert not hidden & {"sources", "destinations"}

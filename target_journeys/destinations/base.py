@@ -11,6 +11,8 @@ from requests import Request, Response
 
 from target_journeys.stores.sqlite_schema import STAGE_COLUMNS
 
+ENGINE_ONLY = frozenset({"next_check_at", "model_hash"})  # a change of these tells nobody anything
+
 
 class Delivery(NamedTuple):
     """One row of the outbox, ready to be described as a request."""
@@ -47,7 +49,7 @@ class Destination(BaseModel):
 
     def sees(self) -> Sequence[str]:
         """The fields of a stage record that it is told; a change of them is sent, no other is."""
-        return tuple(name for name in STAGE_COLUMNS if name != "next_check_at")
+        return tuple(name for name in STAGE_COLUMNS if name not in ENGINE_ONLY)
 
     @property
     @abstractmethod

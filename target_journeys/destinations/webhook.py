@@ -42,6 +42,16 @@ class Webhook(Destination):
             raise ValueError("the URL must start with http:// or https:// and name a host")
         return url
 
+    @field_validator("secret")
+    @classmethod
+    def _is_base64(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None:
+            try:
+                signing_key(secret)
+            except ValueError:
+                raise ValueError("the secret must be `whsec_` and base64") from None
+        return secret
+
     @property
     def batch(self) -> int:
         return self.max_batch
@@ -78,8 +88,7 @@ class Webhook(Destination):
 
     @staticmethod
     def _sign(secret: SecretStr, prefix: str, body: bytes) -> str:
-        key = base64.b64decode(secret.get_secret_value().removeprefix("whsec_"))
-        digest = hmac.digest(key, prefix.encode() + body, "sha256")
+        digest = hmac.digest(signing_key(secret), prefix.encode() + body, "sha256")
         return f"v1,{base64.b64encode(digest).decode()}"
 
     def verdicts(self, response: Response, deliveries: Sequence[Delivery]) -> list[Verdict]:
@@ -100,6 +109,11 @@ class Webhook(Destination):
             else:
                 verdicts.append(Verdict("refused", result.error))
         return verdicts
+
+
+def signing_key(secret: SecretStr) -> bytes:
+    """The bytes of a Standard Webhooks secret. Raises ``ValueError``."""
+    return base64.b64decode(secret.get_secret_value().removeprefix("whsec_"), validate=True)
 
 
 class Result(msgspec.Struct):

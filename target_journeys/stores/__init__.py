@@ -12,7 +12,7 @@ STORES: dict[str, type[SQLiteStore]] = {
 }
 
 
-def open_store(url: str) -> SQLiteStore:
+def open_store(url: str, *, create: bool = True) -> SQLiteStore:
     """The store that an URL names: ``sqlite:///journeys.db``, relative to the current directory.
 
     Raises :class:`StoreError`.
@@ -21,4 +21,4 @@ def open_store(url: str) -> SQLiteStore:
     if not separator or scheme not in STORES or not path:
         known = ", ".join(f"{name}:///PATH" for name in STORES)
         raise StoreError(f"store: the URL is not one of {known}.")
-    return STORES[scheme](path)
+    return STORES[scheme](path, create=create)

@@ -27,9 +27,11 @@ _UPSERT_STAGE = (
 class SQLiteStore:
     """Events, journeys and the outbox in one file; nothing but SQL lives here."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, create: bool = True) -> None:
         """Open the file, create or migrate its tables. Raises :class:`StoreError`."""
         self.path = path
+        if not create and not Path(path).exists():
+            raise StoreError(f"store: {path} does not exist. Run a sync first, or name another.")
         try:
             existed = Path(path).exists()
             connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
@@ -387,7 +389,7 @@ class SQLiteStore:
         return self.connection.execute(
             "select kind, record_key, op, version, payload_hash, payload from outbox "
             "where destination = ? and status = 'waiting' "
-            "and (next_attempt_at is null or next_attempt_at <= ?) limit ?",
+            "and (next_attempt_at is null or next_attempt_at <= ?) order by rowid limit ?",
             (destination, now, limit),
         ).fetchall()
 

@@ -80,6 +80,14 @@ def test_deliver_and_refused_say_what_is_left(ask):
     assert ask("refused", "--json").output == "[]\n"
 
 
+def test_a_store_that_does_not_exist_is_not_made(tmp_path):
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"store": f"sqlite:///{tmp_path}/none.db"}))
+    result = CliRunner().invoke(main, ["explain", ANA, "--config", str(config)])
+    assert (result.exit_code, "does not exist. Run a sync first" in result.output) == (2, True)
+    assert not (tmp_path / "none.db").exists()
+
+
 def test_a_wrong_configuration_ends_with_2(tmp_path):
     config = tmp_path / "config.json"
     config.write_text('{"stroe": 1}')

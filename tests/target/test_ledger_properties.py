@@ -60,7 +60,14 @@ def event(draw, ids: list[str]) -> dict[str, Any]:
             {"grain": grain, "id": name}
             for grain, name in draw(
                 st.lists(
-                    st.sampled_from([("product", "P"), ("product", "Alias"), ("item", "deal:1")]),
+                    st.sampled_from(
+                        [
+                            ("product", "P"),
+                            ("product", "Alias"),
+                            ("product", "Q"),
+                            ("item", "deal:1"),
+                        ]
+                    ),
                     max_size=2,
                 )
             )

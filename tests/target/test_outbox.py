@@ -170,6 +170,34 @@ def test_a_redirect_is_refused_not_followed(kept):
 
 
 @responses.activate
+@pytest.mark.parametrize("status", [401, 403, 410])
+def test_a_destination_that_does_not_know_us_is_asked_once(kept, status, _no_sleep):
+    responses.post(URL, status=status)
+    target = three(kept)
+    assert (len(responses.calls), target.sent.waiting, target.sent.refused) == (1, 3, 0)
+    assert target.exit_code == 3
+
+
+@responses.activate
+def test_an_id_stands_for_one_content_in_every_store(kept, tmp_path):
+    responses.post(URL)
+    sync(kept, SCHEMA, record(1), destinations=WEBHOOK)
+    sync(tmp_path / "same.db", SCHEMA, record(1), destinations=WEBHOOK)
+    sync(tmp_path / "other.db", SCHEMA, record(1, "cart_added"), destinations=WEBHOOK)
+    first, same, other = (told(n)[0]["id"] for n in range(3))
+    assert first == same != other
+
+
+@responses.activate
+def test_a_stage_model_that_changes_no_journey_tells_nobody(kept):
+    responses.post(URL)
+    sync(kept, SCHEMA, record(1), destinations=WEBHOOK)
+    model = {"categories": {"elsewhere": {"episode_gap": "P1D"}}}
+    sync(kept, destinations=WEBHOOK, stage_model=model)
+    assert len(responses.calls) == 1
+
+
+@responses.activate
 def test_rows_are_sent_in_batches(kept):
     responses.post(URL)
     three_in_twos = {"webhook": {"url": URL, "max_batch": 2}}
