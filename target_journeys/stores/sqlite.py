@@ -388,7 +388,7 @@ class SQLiteStore:
         """Rows to send: (kind, key, op, version, payload hash, payload), oldest key first."""
         return self.connection.execute(
             "select kind, record_key, op, version, payload_hash, payload from outbox "
-            "where destination = ? and status = 'waiting' "
+            "where destination = ? and status = 'waiting' and status <> 'sent' "
             "and (next_attempt_at is null or next_attempt_at <= ?) order by rowid limit ?",
             (destination, now, limit),
         ).fetchall()
@@ -406,18 +406,21 @@ class SQLiteStore:
     def refused(self) -> list[tuple[str, str, str, str | None]]:
         """(destination, kind, key, start of the answer) of refused rows."""
         return self.connection.execute(
-            "select destination, kind, record_key, answer from outbox where status = 'refused' "
+            "select destination, kind, record_key, answer from outbox where status = 'refused' and status <> 'sent' "
             "order by destination, kind, record_key"
         ).fetchall()
 
     def retry_refused(self) -> None:
         """Let refused rows wait again."""
-        self.connection.execute("update outbox set status = 'waiting' where status = 'refused'")
+        self.connection.execute(
+            "update outbox set status = 'waiting' where status = 'refused' and status <> 'sent'"
+        )
 
     def outbox_counts(self) -> dict[tuple[str, str], int]:
-        """(destination, status) → rows."""
+        """(destination, status) → rows that are not sent."""
         found = self.connection.execute(
-            "select destination, status, count(*) from outbox group by destination, status"
+            "select destination, status, count(*) from outbox where status <> 'sent' "
+            "group by destination, status"
         )
         return {(destination, status): count for destination, status, count in found}
 

@@ -112,7 +112,7 @@ def events_and_journeys(db: Database) -> None:
         "payload_hash text not null, sent_hash text, status text not null, "
         "payload text, attempts integer not null default 0, next_attempt_at text, answer text, "
         "primary key (destination, kind, record_key))",
-        "create index outbox_waiting on outbox (destination) where status = 'waiting'",
+        "create index outbox_left on outbox (destination, status) where status <> 'sent'",
         "create table notes (name text primary key, value text not null) without rowid",
     ):
         db.execute(statement)
