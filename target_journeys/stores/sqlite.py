@@ -406,7 +406,8 @@ class SQLiteStore:
     def refused(self) -> list[tuple[str, str, str, str | None]]:
         """(destination, kind, key, start of the answer) of refused rows."""
         return self.connection.execute(
-            "select destination, kind, record_key, answer from outbox where status = 'refused' and status <> 'sent' "
+            "select destination, kind, record_key, answer from outbox "
+            "where status = 'refused' and status <> 'sent' "
             "order by destination, kind, record_key"
         ).fetchall()
 

@@ -1,0 +1,38 @@
+"""Every golden request: rows in, one request out. No network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from target_journeys.destinations import DESTINATIONS
+from target_journeys.destinations.base import Delivery
+
+CASES = sorted((Path(__file__).parents[1] / "golden/requests").glob("*/*.json"))
+
+
+def described(destination: str, case: dict[str, Any]) -> dict[str, Any]:
+    member = DESTINATIONS[destination].model_validate(case["settings"])
+    request = member.request([Delivery(**each) for each in case["rows"]])
+    return {
+        "method": request.method,
+        "url": request.url,
+        "headers": request.headers,
+        "body": [json.loads(line) for line in request.data.splitlines()],
+    }
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_request(path, pytestconfig):
+    case = json.loads(path.read_text())
+    found = described(path.parent.name, case)
+    if pytestconfig.getoption("golden"):
+        path.write_text(json.dumps(case | {"request": found}, indent=2) + "\n")
+    assert found == json.loads(path.read_text())["request"]
+
+
+def test_every_destination_has_a_golden_request():
+    assert {path.parent.name for path in CASES} == set(DESTINATIONS)
