@@ -42,6 +42,18 @@ STAGE_COLUMNS: tuple[str, ...] = (
     "model_hash",
 )
 
+CUSTOMER_COLUMNS: tuple[str, ...] = (
+    "subject",
+    "kind",
+    "ids",
+    "journeys",
+    "open_journeys",
+    "headlines",
+    "touchpoints",
+    "first_event_at",
+    "last_event_at",
+)
+
 
 @migrations(name="0001 events and journeys")
 def events_and_journeys(db: Database) -> None:
