@@ -30,6 +30,22 @@ def record(number: int, event_type: str = "product_viewed", **fields: Any) -> di
     return {"type": "RECORD", "stream": "journey_events", "record": event | fields}
 
 
+def five_products() -> list[dict[str, Any]]:
+    """One customer with five products, each of them in another place, within ten hours."""
+    kinds = {
+        "A": ["product_viewed"],
+        "B": ["cart_added"],
+        "C": ["order_placed", "order_delivered"],
+        "D": ["order_delivered", "return_requested"],
+        "E": ["order_delivered", "ticket_opened"],
+    }
+    return [
+        record(number * 2 + n, kind, scopes=[{"grain": "product", "id": name}])
+        for number, (name, each) in enumerate(kinds.items())
+        for n, kind in enumerate(each)
+    ]
+
+
 def product(**fields: Any) -> dict[str, Any]:
     return {"type": "RECORD", "stream": "products", "record": fields}
 

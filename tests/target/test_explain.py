@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from target_journeys.cli import main
-from tests.target.messages import SCHEMA, product, products_schema, record, sync
+from tests.target.messages import SCHEMA, five_products, product, products_schema, record, sync
 
 ANA = "email:ana@acme.test"
 
@@ -16,22 +16,10 @@ ANA = "email:ana@acme.test"
 @pytest.fixture
 def ask(kept, tmp_path):
     """Runs `journeys` on a store with one customer of five products."""
-    kinds = {
-        "A": ["product_viewed"],
-        "B": ["cart_added"],
-        "C": ["order_placed", "order_delivered"],
-        "D": ["order_delivered", "return_requested"],
-        "E": ["order_delivered", "ticket_opened"],
-    }
-    events = [
-        record(number * 2 + n, kind, scopes=[{"grain": "product", "id": name}])
-        for number, (name, each) in enumerate(kinds.items())
-        for n, kind in enumerate(each)
-    ]
     link = record(18, "identity_linked", scopes=[], properties={"linked": "ga4_client:7"})
     laptop = product(product_id="C", name="Laptop Pro", category="laptops", aliases=["LP"])
     as_of = "2026-01-01T20:00:00Z"
-    sync(kept, SCHEMA, *events, link, products_schema(), laptop, as_of=as_of)
+    sync(kept, SCHEMA, *five_products(), link, products_schema(), laptop, as_of=as_of)
     config = tmp_path / "config.json"
     config.write_text(json.dumps({"store": f"sqlite:///{kept}"}))
     return lambda *words: CliRunner().invoke(main, [*words, "--config", str(config)])

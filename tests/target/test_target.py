@@ -21,7 +21,16 @@ from singer_sdk.testing.target_tests import TargetMultipleStateMessages
 
 from target_journeys.stores.sqlite import SQLiteStore
 from target_journeys.target import TargetJourneys
-from tests.target.messages import SCHEMA, lines, product, products_schema, record, state, sync
+from tests.target.messages import (
+    SCHEMA,
+    five_products,
+    lines,
+    product,
+    products_schema,
+    record,
+    state,
+    sync,
+)
 
 TARGET = str(Path(sys.executable).parent / "target-journeys")
 
@@ -296,19 +305,7 @@ def test_an_account_has_the_journey_of_its_members_while_they_belong_to_it(kept)
 
 
 def test_five_products_are_five_headlines(kept):
-    kinds = {
-        "A": ["product_viewed"],
-        "B": ["cart_added"],
-        "C": ["order_placed", "order_delivered"],
-        "D": ["order_delivered", "return_requested"],
-        "E": ["order_delivered", "ticket_opened"],
-    }
-    events = [
-        record(number * 2 + n, kind, scopes=[{"grain": "product", "id": name}])
-        for number, (name, each) in enumerate(kinds.items())
-        for n, kind in enumerate(each)
-    ]
-    sync(kept, SCHEMA, *events, as_of="2026-01-01T20:00:00Z")
+    sync(kept, SCHEMA, *five_products(), as_of="2026-01-01T20:00:00Z")
     (headlines,) = kept.ask("select headlines from customers")[0]
     assert [each["headline"] for each in json.loads(headlines)] == [
         "Considering",
