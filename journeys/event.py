@@ -89,8 +89,8 @@ def event_id(stream: str, rule: str, key: str, occurred_at: datetime, part: str 
     """32 digits that name this event on every machine and in every run.
 
     ``part`` tells apart the events that one rule makes of one record. Year, month, day and hour
-    come first, then a hash: events of one time are neighbours in an index, which halves the pages
-    that a store has to touch for them.
+    come first, then a hash: events of one time are neighbours in an index, so that a store has
+    fewer pages to touch for them.
     """
     text = "\x1f".join((stream, rule, key, occurred_at.isoformat(), part))
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()

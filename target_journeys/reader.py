@@ -130,7 +130,7 @@ class Reader(GenericSingerReader[bytes]):
             raise InvalidInputLine(
                 f"Line {number}: the SCHEMA of stream '{message.stream}' has no properties."
             )
-        self.target.keep_schema(message.stream, schema, message.key_properties or [])
+        self.target.keep_schema(message.stream, message.key_properties or [])
 
     def _unused(self, stream: str, raw: msgspec.Raw, number: int) -> None:
         record = msgspec.json.decode(raw)

@@ -88,7 +88,7 @@ class TargetJourneys(Target):
 
     # -- messages --------------------------------------------------------------------------
 
-    def keep_schema(self, stream: str, schema: Any, key_properties: list[str]) -> None:
+    def keep_schema(self, stream: str, key_properties: list[str]) -> None:
         """Learn a stream's key."""
         self.keys[stream] = key_properties
 
@@ -191,7 +191,7 @@ class TargetJourneys(Target):
             for each in error.errors:
                 cls.logger.error(each)
             raise SystemExit(2) from None
-        gc.freeze()  # what was imported is never garbage; looking through it again costs a fifth
+        gc.freeze()  # what was imported is never garbage and need not be looked through again
         gc.set_threshold(GC_THRESHOLD)
         try:
             target.listen(file_input)

@@ -15,7 +15,7 @@ from target_journeys.stores.sqlite_schema import CUSTOMER_COLUMNS, STAGE_COLUMNS
 
 BUSY_TIMEOUT_S = 60  # a second writer waits this long for the first
 MAX_ROW = 2**63 - 1
-PAGE_BYTES = 8_192  # fewer pages to find and to split than with 4,096; measured, see bench
+PAGE_BYTES = 8_192  # of a new file; holds about twenty events
 CHECKPOINT_PAGES = 16_384  # 128 MiB of log; a small run then writes its pages back only once
 CACHE_KIB = 65_536  # page cache; keeps the hot pages of a large batch in memory
 
