@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import Counter
+from functools import cached_property
 from json import JSONDecodeError
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
@@ -15,7 +17,8 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.tap_base import CliTestOptionValue
 
 from tap_journeys.settings import check_others, check_sources, json_schema
-from tap_journeys.sources.base import SourceStream, wrong_configuration
+from tap_journeys.side_by_side import SideBySide
+from tap_journeys.sources.base import ApiStream, SourceStream, wrong_configuration
 from tap_journeys.writer import BufferedWriter
 
 if TYPE_CHECKING:
@@ -54,6 +57,12 @@ class TapJourneys(Tap):
         if len({stream.name for stream in streams}) < len(streams):
             raise wrong_configuration("sources: two streams have the same name")
         return streams
+
+    @cached_property
+    def side_by_side(self) -> SideBySide:
+        """The reading of all selected streams that are read by requests."""
+        streams = self.streams.values()
+        return SideBySide([s for s in streams if isinstance(s, ApiStream) and s.selected])
 
     # The SDK's check prints the values it finds wrong, secrets among them, and there is no public
     # name by which to replace it.
@@ -107,17 +116,21 @@ class TapJourneys(Tap):
         """Say in one line how the run went; its exit code."""
         selected = [stream for stream in self.streams.values() if stream.selected]
         streams = [stream for stream in selected if isinstance(stream, SourceStream)]
-        failures = sum(stream.failures for stream in streams)
-        set_aside = sum(stream.set_aside for stream in streams)
+        failures: Counter[str] = Counter()
+        set_aside: Counter[str] = Counter()
+        for stream in streams:
+            failures[stream.fails] += stream.failures
+            set_aside[stream.breaks] += stream.set_aside
         unfinished = sum(stream.unfinished for stream in streams)
         taken = sum(stream.taken for stream in streams)
         summary = f"{_count(taken, 'record')} of {_count(len(selected), 'stream')}"
         if unfinished:
             summary += f", {_count(unfinished, 'unfinished last line')} left for the next run"
-        if set_aside:
-            summary += f", {_count(set_aside, 'broken line')} set aside"
-        if failures:
-            summary += f", {_count(failures, 'file')} not read"
+        set_aside, failures = +set_aside, +failures
+        for what, number in set_aside.items():
+            summary += f", {_count(number, what)} set aside"
+        for what, number in failures.items():
+            summary += f", {_count(number, what)} not read"
         if set_aside or failures:
             summary += " (see above)"
         click.echo(f"{self.name}: {summary}", err=True)
