@@ -9,10 +9,11 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
-from typing import Any
+from functools import cached_property, wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from tests.sandbox.faults import Fault, Faults
@@ -115,6 +116,14 @@ class Answer:
         return json.dumps(self.body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+class RefusedError(Exception):
+    """Ends a request with this answer, from wherever it is raised."""
+
+    def __init__(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
+        super().__init__(status)
+        self.answer = Answer(status, body, headers or {})
+
+
 @dataclass(frozen=True)
 class Delivery:
     """An answer and what happens to it on its way."""
@@ -140,6 +149,7 @@ class Logged:
 
 
 Route = Callable[..., Answer]
+RLock = AbstractContextManager[Any]
 
 
 class Routes:
@@ -157,7 +167,7 @@ class Routes:
 
         return register
 
-    def find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | Sequence[str]:
+    def find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | list[str]:
         """The function and its arguments, or the methods that this path knows instead."""
         others = []
         for allowed, pattern, function in self._routes:
@@ -197,8 +207,12 @@ class Vendor:
         return ()
 
     def is_login(self, request: Request) -> bool:
-        """Is it a request for a token, which cannot be refused because a token expired?"""
+        """Is it a request for a token? It is answered although the daily limit is reached."""
         return False
+
+    def can_expire(self, request: Request) -> bool:
+        """Does it carry a token that a client can get anew when it is refused as expired?"""
+        return not self.is_login(request)
 
     def answer(self, request: Request) -> Answer:
         raise NotImplementedError
@@ -230,7 +244,7 @@ class Vendor:
             number = self._numbers
         for callback in list(self.faults.on_request):
             callback(number, request)
-        fault = self.faults.decide(request, with_token=not self.is_login(request))
+        fault = self.faults.decide(request, with_token=self.can_expire(request))
         if fault.latency_s:
             time.sleep(fault.latency_s)
         answer = Answer(0) if fault.reset else self._answer(request, fault)
@@ -276,6 +290,23 @@ class Vendor:
             self.log.clear()
             self._numbers = 0
         self.limits.reset()
+
+
+Params = ParamSpec("Params")
+Result = TypeVar("Result")
+
+
+def locked(
+    method: Callable[Concatenate[Any, Params], Result],
+) -> Callable[Concatenate[Any, Params], Result]:
+    """Holds the object's `lock` during a method: a world changes while threads read it."""
+
+    @wraps(method)
+    def within(self: Any, *args: Params.args, **kwargs: Params.kwargs) -> Result:
+        with self.lock:
+            return method(self, *args, **kwargs)
+
+    return within  # type: ignore[return-value]  # its `self` has a name, that of the type has none
 
 
 def new_id() -> str:
