@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from tests.sandbox.faults import Fault, Faults
@@ -292,21 +292,18 @@ class Vendor:
         self.limits.reset()
 
 
-Params = ParamSpec("Params")
-Result = TypeVar("Result")
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def locked(
-    method: Callable[Concatenate[Any, Params], Result],
-) -> Callable[Concatenate[Any, Params], Result]:
+def locked(method: Method) -> Method:
     """Holds the object's `lock` during a method: a world changes while threads read it."""
 
     @wraps(method)
-    def within(self: Any, *args: Params.args, **kwargs: Params.kwargs) -> Result:
+    def within(self: Any, *args: Any, **kwargs: Any) -> Any:
         with self.lock:
             return method(self, *args, **kwargs)
 
-    return within  # type: ignore[return-value]  # its `self` has a name, that of the type has none
+    return cast(Method, within)
 
 
 def new_id() -> str:

@@ -48,6 +48,7 @@ class Faults:
     expired_share: float = 0.0  # the token is declared expired; the token endpoint gives another
     in_a_row: int = 2  # the same request fails at most so often before it is answered
     daily_limit_reached: bool = False
+    index_lag_s: float = 0.0  # how far a search index is behind, by the vendor's clock
     missing_scopes: set[str] = field(default_factory=set)  # stream or scope names of the vendor
     on_request: list[Callable[[int, Request], None]] = field(default_factory=list)
     """Called with the number of the request (from 1) before it is answered."""
