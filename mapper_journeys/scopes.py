@@ -18,6 +18,7 @@ from mapper_journeys.values import (
     compile_path,
     elements,
     first_of,
+    is_value,
 )
 from mapper_journeys.wire import ScopeRecord
 
@@ -50,7 +51,7 @@ def _compile_scope(scope: ScopeRule, key: str, reach: Reach) -> Read:
     role = compile_choice(scope.role, f"{key}.role", inner, ROLES)
     if grain.constant and grain.literals[0] is None:
         raise BadRuleError(f"{key}.grain", f"must be one of {', '.join(GRAINS)}.")
-    if isinstance(scope.id, Mapping) and "from" not in scope.id:
+    if isinstance(scope.id, Mapping) and not is_value(scope.id):
         read_id = first_of(compile_ids(scope.id, f"{key}.id", inner))
     else:
         read_id = compile_id(scope.id, f"{key}.id", inner)

@@ -125,8 +125,20 @@ BAD_RULES = [
     ),
     (
         {**RULE, "properties": {"a": ["$.x"]}},
-        "Rule 'r': `properties.a` must be a path such as $.field, a literal, or "
-        "{from: $.field, map: {theirs: ours}, default: …}.",
+        "Rule 'r': `properties.a` must be a path such as $.field, a literal, "
+        "{from: $.field, map: {theirs: ours}, default: …} or {first: [$.field, $.other]}.",
+    ),
+    (
+        {**RULE, "channel": {"first": ["$.a"], "default": "web"}},
+        "Rule 'r': `channel` must be {first: [$.field, …]}, with nothing beside the list.",
+    ),
+    (
+        {**RULE, "currency": {"first": []}},
+        "Rule 'r': `currency` must be {first: [$.field, …]}, with nothing beside the list.",
+    ),
+    (
+        {**RULE, "observability": {"first": ["$.a", "hidden"]}},
+        "Rule 'r': `observability` is 'hidden', but must be one of observed, reported, inferred.",
     ),
     (
         {**RULE, "channel": {"from": "$.a", "to": {}}},
