@@ -8,6 +8,8 @@ import pytest
 import requests
 
 from tests.sandbox.hubspot import HubSpot
+from tests.sandbox.salesforce import Salesforce
+from tests.sandbox.salesforce_api import Api
 from tests.sandbox.server import Sandbox
 from tests.sandbox.zendesk import Zendesk
 
@@ -32,3 +34,15 @@ def hubspot() -> Iterator[HubSpot]:
         sandbox.clock.set("2026-03-01T00:00:00Z")
         sandbox.hubspot.limits.off = True
         yield sandbox.hubspot
+
+
+@pytest.fixture
+def salesforce() -> Iterator[Salesforce]:
+    with Sandbox("salesforce") as sandbox:
+        sandbox.clock.set("2026-03-01T00:00:00Z")
+        yield sandbox.salesforce
+
+
+@pytest.fixture
+def api(salesforce: Salesforce, http: requests.Session) -> Api:
+    return Api(salesforce, http)
