@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from journeys.vocabulary import GRAINS, ROLES
+from mapper_journeys.each import compile_each
 from mapper_journeys.language import ScopeRule
 from mapper_journeys.values import (
     BadRuleError,
@@ -15,8 +16,6 @@ from mapper_journeys.values import (
     compile_choice,
     compile_id,
     compile_ids,
-    compile_path,
-    elements,
     first_of,
     is_value,
 )
@@ -58,8 +57,8 @@ def _compile_scope(scope: ScopeRule, key: str, reach: Reach) -> Read:
     read = _scope_reader(grain, read_id, role)
     if scope.each is None:
         return read
-    found = compile_path(scope.each, f"{key}.each", reach).read
-    return lambda row: [made for element in elements(found(row)) for made in read((*row, element))]
+    elements = compile_each(scope.each, f"{key}.each", reach)
+    return lambda row: [made for element in elements(row) for made in read((*row, element))]
 
 
 def _scope_reader(grain: Value, read_id: Read, role: Value) -> Read:

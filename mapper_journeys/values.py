@@ -200,6 +200,7 @@ def _compile_first(spec: Mapping[Any, Any], key: str, reach: Reach) -> Value:
         raise BadRuleError(key, "must be {first: [$.field, …]}, with nothing beside the list.")
     values = [compile_value(part, f"{key}.first[{at}]", reach) for at, part in enumerate(parts)]
     reads = [value.read for value in values]
+    paths = ", ".join(part for part in parts if is_path(part))
 
     def read(row: Row) -> Any:
         for read_part in reads:
@@ -210,7 +211,7 @@ def _compile_first(spec: Mapping[Any, Any], key: str, reach: Reach) -> Value:
 
     return Value(
         read,
-        f"`{key}`",
+        f"`{key}` ({paths})" if paths else f"`{key}`",
         literals=tuple(literal for value in values for literal in value.literals),
         from_record=any(value.from_record for value in values),
     )
@@ -384,10 +385,3 @@ def compile_mapping(specs: Mapping[str, Any], key: str, reach: Reach) -> Read:
         return made
 
     return read
-
-
-def elements(found: Any) -> list[Any]:
-    """What an `each` goes through: a list, or one object; nothing for null."""
-    if found is None:
-        return []
-    return found if isinstance(found, list) else [found]

@@ -95,6 +95,18 @@ BAD_RULES = [
     ({**RULE, "value": "$.a..b"}, "Rule 'r': `value` has an empty name in its path $.a..b."),
     ({**RULE, "each": "lines"}, "Rule 'r': `each` must be a path such as $.field."),
     (
+        {**RULE, "each": {"entries": "$.a", "prefixes": "x"}},
+        "Rule 'r': `each` must be a path such as $.field, or {entries: $.field, prefix: …}.",
+    ),
+    (
+        {**RULE, "each": {"entries": "$.a", "prefix": 1}},
+        "Rule 'r': `each.prefix` must be a text or a list of texts.",
+    ),
+    (
+        {**RULE, "each": {"entries": "a"}},
+        "Rule 'r': `each.entries` must be a path such as $.field.",
+    ),
+    (
         {**RULE, "scopes": [{"grain": "planet", "id": "$.x"}]},
         "Rule 'r': `scopes[0].grain` is 'planet', but must be one of category, product, item.",
     ),
