@@ -9,18 +9,40 @@ from typing import Any
 
 import msgspec
 
-from mapper_journeys.values import BadRuleError, Reach, Read, Row, compile_path, text
+from mapper_journeys.values import BadRuleError, Reach, Read, Row, compile_path, compile_text, text
 
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 def compile_each(spec: object, key: str, reach: Reach) -> Read:
-    """The reader of all elements: of a path, or of ``{entries: $.path, prefix: …}``."""
+    """The reader of all elements: of a path, or of what ``entries`` or ``split`` name."""
     if not isinstance(spec, Mapping):
         found = compile_path(spec, key, reach).read
         return lambda row: _elements(found(row))
-    if set(spec) - {"prefix"} != {"entries"}:
-        raise BadRuleError(key, "must be a path such as $.field, or {entries: $.field, prefix: …}.")
+    if set(spec) == {"split", "by"}:
+        return _compile_split(spec, key, reach)
+    if set(spec) - {"prefix"} == {"entries"}:
+        return _compile_entries(spec, key, reach)
+    raise BadRuleError(
+        key,
+        "must be a path such as $.field, {entries: $.field, prefix: …} or {split: $.field, by: …}.",
+    )
+
+
+def _compile_split(spec: Mapping[Any, Any], key: str, reach: Reach) -> Read:
+    by = spec["by"]
+    if not isinstance(by, str) or not by:
+        raise BadRuleError(f"{key}.by", "must be the text that stands between the parts.")
+    whole = compile_text(spec["split"], f"{key}.split", reach).read
+
+    def read(row: Row) -> list[str]:
+        parts = (part.strip() for part in (whole(row) or "").split(by))
+        return list(dict.fromkeys(part for part in parts if part))
+
+    return read
+
+
+def _compile_entries(spec: Mapping[Any, Any], key: str, reach: Reach) -> Read:
     prefix = spec.get("prefix", "")
     prefixes = prefix if isinstance(prefix, list) else [prefix]
     if not all(isinstance(each, str) for each in prefixes):

@@ -300,14 +300,16 @@ def compile_id(spec: object, key: str, reach: Reach, namespace: str = "") -> Rea
 
 
 def compile_ids(spec: object, key: str, reach: Reach) -> tuple[Read, ...]:
-    """The readers of ``{namespace: path, …}``, in the order in which they are preferred."""
+    """The readers of ``{namespace: path or paths, …}``, the preferred one first."""
     if not isinstance(spec, Mapping) or not spec:
         raise BadRuleError(key, "must be a mapping {namespace: $.path}.")
     for namespace in spec:
         if not isinstance(namespace, str) or not re.fullmatch(r"[^\s:]+", namespace):
             raise BadRuleError(key, "has a namespace that is empty or holds a space or a colon.")
     return tuple(
-        compile_id(path, f"{key}.{namespace}", reach, namespace) for namespace, path in spec.items()
+        compile_id(path, f"{key}.{namespace}", reach, namespace)
+        for namespace, paths in spec.items()
+        for path in (paths if isinstance(paths, list) else [paths])
     )
 
 

@@ -96,7 +96,12 @@ BAD_RULES = [
     ({**RULE, "each": "lines"}, "Rule 'r': `each` must be a path such as $.field."),
     (
         {**RULE, "each": {"entries": "$.a", "prefixes": "x"}},
-        "Rule 'r': `each` must be a path such as $.field, or {entries: $.field, prefix: …}.",
+        "Rule 'r': `each` must be a path such as $.field, {entries: $.field, prefix: …} "
+        "or {split: $.field, by: …}.",
+    ),
+    (
+        {**RULE, "each": {"split": "$.a", "by": ""}},
+        "Rule 'r': `each.by` must be the text that stands between the parts.",
     ),
     (
         {**RULE, "each": {"entries": "$.a", "prefix": 1}},
