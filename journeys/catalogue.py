@@ -76,12 +76,21 @@ def index_aliases(products: Iterable[Product]) -> dict[str, str]:
 
 
 def item_links(events: Iterable[JourneyEvent]) -> dict[str, tuple[str, ...]]:
-    """Item id → product ids, from ``scope_linked`` events; the latest link of an item counts."""
-    latest: dict[str, tuple[tuple[datetime, str], tuple[str, ...]]] = {}
+    """Item id → product ids, from ``scope_linked`` events.
+
+    The latest link of an item counts, and beside it the latest of every record that is `partial`:
+    one line of an order, which does not speak of the others.
+    """
+    latest: dict[str, dict[tuple[str, ...], tuple[datetime, str, tuple[str, ...]]]] = {}
     for event in events:
         products = tuple(s.id for s in event.scopes if s.grain == "product")
-        when = (event.occurred_at, event.event_id)
+        link = (event.occurred_at, event.event_id, products)
+        is_part = event.properties.get("partial") is True
+        record = (event.source, event.source_key) if is_part else ()
         for item in (s.id for s in event.scopes if s.grain == "item"):
-            if item not in latest or latest[item][0] < when:
-                latest[item] = (when, products)
-    return {item: products for item, (_, products) in latest.items()}
+            links = latest.setdefault(item, {})
+            links[record] = max(link, links.get(record, link))
+    return {
+        item: tuple(dict.fromkeys(name for *_, names in sorted(links.values()) for name in names))
+        for item, links in latest.items()
+    }

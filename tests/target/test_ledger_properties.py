@@ -76,6 +76,8 @@ def event(draw, ids: list[str]) -> dict[str, Any]:
     if kind.startswith("identity"):
         ids_of_kind = PEOPLE if found["subject"] else ACCOUNTS
         found["properties"] = {"linked": draw(st.sampled_from(ids_of_kind))}
+    elif kind == "scope_linked":
+        found["properties"] = {"partial": draw(st.booleans())}
     return found
 
 

@@ -270,6 +270,24 @@ def test_a_link_that_arrives_late_tells_what_an_item_stands_for(kept):
     assert kept.ask("select * from unresolved") == []
 
 
+def test_each_line_of_an_item_adds_its_product_and_replaces_only_itself(kept):
+    deal = {"grain": "item", "id": "deal:1"}
+
+    def line(number, key, product, **more):
+        scopes = [deal] + ([{"grain": "product", "id": product}] if product else [])
+        said = {"subject": None, "source_key": key, "properties": {"partial": True}}
+        return record(number, "scope_linked", scopes=scopes, **said, **more)
+
+    won = record(1, "opportunity_won", scopes=[deal])
+    sync(kept, SCHEMA, won, line(2, "line 1", "P"), line(3, "line 2", "Q"))
+    assert kept.ask("select scope_id from journey_stages order by 1") == [("P",), ("Q",)]
+    sync(kept, SCHEMA, line(4, "line 2", None), line(5, "line 1", "R"))
+    assert kept.ask("select scope_id from journey_stages") == [("R",)]
+    whole = record(6, "scope_linked", subject=None, scopes=[deal, {"grain": "product", "id": "S"}])
+    sync(kept, SCHEMA, whole)
+    assert kept.ask("select scope_id from journey_stages order by 1") == [("R",), ("S",)]
+
+
 def test_linked_ids_become_one_customer_and_split_again(kept):
     def identity(number, kind):
         return record(number, kind, scopes=[], properties={"linked": "ga4_client:7"})
