@@ -2,7 +2,9 @@
 
 from tap_journeys.sources.base import Source
 from tap_journeys.sources.files import Files
+from tap_journeys.sources.salesforce import Salesforce
 
 SOURCES: dict[str, type[Source]] = {
     "files": Files,
+    "salesforce": Salesforce,
 }
