@@ -66,6 +66,10 @@ class Request:
         """The last value of a query parameter."""
         return self.query[name][-1] if name in self.query else default
 
+    def flag(self, name: str) -> bool:
+        """A switch of the query; Python's clients write True."""
+        return (self.get(name) or "").lower() == "true"
+
     @property
     def base_url(self) -> str:
         """The address that the client used, for absolute links."""

@@ -52,7 +52,7 @@ def _list(hubspot: HubSpot, request: Request, kind: str) -> Answer:
     history = _asked(request, "propertiesWithHistory")
     limit = number(request, "limit", 10, HISTORY_PAGE if history else PAGE)
     after = int(request.get("after") or 0)
-    rows = world.listed(kind, archived=request.get("archived") == "true")
+    rows = world.listed(kind, archived=request.flag("archived"))
     rows = [row for row in rows if row.id >= after]
     results = []
     for row in rows[:limit]:
@@ -98,7 +98,7 @@ def _one(hubspot: HubSpot, request: Request, kind: str, object_id: str) -> Answe
     world = hubspot.world
     kind = kind_of(world, kind)
     row = world.find(kind, object_id, request.get("idProperty"))
-    archived = request.get("archived") == "true"
+    archived = request.flag("archived")
     if row is None or (row.archived_at is not None) != archived:
         raise not_found()
     told = shown(
@@ -120,7 +120,7 @@ def _batch_read(hubspot: HubSpot, request: Request, kind: str) -> Answer:
     asked = body(request)
     history = asked.get("propertiesWithHistory") or []
     wanted = asked.get("properties") or []
-    archived = request.get("archived") == "true"
+    archived = request.flag("archived")
     results, missing, seen = [], [], set()
     for each in inputs(request, HISTORY_PAGE if history else PAGE):
         value = str(each.get("id"))
@@ -234,7 +234,7 @@ def _labels(hubspot: HubSpot, request: Request, kind: str, to_kind: str) -> Answ
 @routes("GET", "/crm/v3/properties/{kind}")
 def _properties(hubspot: HubSpot, request: Request, kind: str) -> Answer:
     kind = kind_of(hubspot.world, kind)
-    archived = request.get("archived") == "true"
+    archived = request.flag("archived")
     rows = hubspot.world.definitions[kind].values()
     return Answer(200, {"results": [row for row in rows if row["archived"] == archived]})
 
@@ -287,7 +287,7 @@ def _schema(hubspot: HubSpot, request: Request, kind: str) -> Answer:
 
 @routes("GET", "/marketing/v3/forms")
 def _forms(hubspot: HubSpot, request: Request) -> Answer:
-    archived = request.get("archived") == "true"
+    archived = request.flag("archived")
     rows = [row for row in hubspot.world.forms.values() if row["archived"] == archived]
     return _by_offset(request, rows, 20)
 
@@ -301,7 +301,7 @@ def _submissions(hubspot: HubSpot, request: Request, form_id: str) -> Answer:
 
 @routes("GET", "/crm/v3/owners")
 def _owners(hubspot: HubSpot, request: Request) -> Answer:
-    archived = request.get("archived") == "true"
+    archived = request.flag("archived")
     rows = [row for row in hubspot.world.owners.values() if row["archived"] == archived]
     if email := request.get("email"):
         rows = [row for row in rows if row["email"] == email]
