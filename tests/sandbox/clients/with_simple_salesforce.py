@@ -40,11 +40,14 @@ found["usage"] = client.api_usage["api-usage"].total
 found["jobs"] = [
     list(map(str.strip, page.splitlines()))
     for page in client.bulk2.Lead.query(
-        "SELECT Email, IsConverted, SystemModstamp FROM Lead ORDER BY Email", max_records=200
+        "SELECT Email, IsConverted, SystemModstamp FROM Lead ORDER BY Email",
+        max_records=200,
+        wait=0.1,
     )
 ]
 found["jobs with deleted"] = sum(
-    len(page.splitlines()) - 1 for page in client.bulk2.Lead.query_all("SELECT Id FROM Lead")
+    len(page.splitlines()) - 1
+    for page in client.bulk2.Lead.query_all("SELECT Id FROM Lead", wait=0.1)
 )
 try:
     client.query("SELECT Nope FROM Lead")
@@ -53,17 +56,14 @@ except SalesforceError as error:
 
 # writing
 stages = client.Journey_Stage__c
-found["one"] = stages.upsert(
-    "Journey_Key__c/cust-1|crm", {"Stage__c": "using"}, raw_response=True
-).status_code
-found["again"] = stages.upsert("Journey_Key__c/cust-1|crm", {"Stage__c": "churned"})
+key = "Journey_Key__c/cust-1|crm"
+found["one"] = [stages.upsert(key, {"Stage__c": stage}) for stage in ("using", "churned")]
 found["read"] = stages.get_by_custom_id("Journey_Key__c", "cust-1|crm")["Stage__c"]
 records = [{"Journey_Key__c": f"k-{n}", "Stage__c": "using"} for n in range(450)]
 records[3]["Stage__c"] = "x" * 300
-found["job"] = client.bulk2.Journey_Stage__c.upsert(
-    records=records, external_id_field="Journey_Key__c"
-)
-failed = client.bulk2.Journey_Stage__c.get_failed_records(found["job"][0]["job_id"])
+jobs = client.bulk2.Journey_Stage__c
+found["job"] = jobs.upsert(records=records, external_id_field="Journey_Key__c", wait=0.1)
+failed = jobs.get_failed_records(found["job"][0]["job_id"])
 found["failed"] = failed.splitlines()[1].split(",")[1]
 new = stages.create({"Journey_Key__c": "new", "Stage__c": "using"})
 stages.update(new["id"], {"Stage__c": "renewing"})
