@@ -239,6 +239,10 @@ class Vendor:
     def decorate(self, request: Request, answer: Answer) -> None:
         """Add the headers that every answer of this vendor carries."""
 
+    def tap_settings(self) -> dict[str, Any]:
+        """What a tap is told, to read from here."""
+        return {"base_url": self.url}
+
     # -- the order of things ---------------------------------------------------------------------
 
     def respond(self, request: Request) -> Delivery:

@@ -56,6 +56,9 @@ class HubSpot(Vendor):
         """Another plan's limits."""
         self.limits["burst"].limit, self.limits["daily"].limit = PLANS[name]
 
+    def tap_settings(self) -> dict[str, Any]:
+        return super().tap_settings() | {"access_token": self.token}
+
     # -- what the core asks ----------------------------------------------------------------------
 
     def documented_limits(self) -> list[Bucket]:
