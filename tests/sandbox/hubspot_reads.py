@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -53,16 +54,16 @@ def _list(hubspot: HubSpot, request: Request, kind: str) -> Answer:
     limit = number(request, "limit", 10, HISTORY_PAGE if history else PAGE)
     after = int(request.get("after") or 0)
     rows = world.listed(kind, archived=request.flag("archived"))
-    rows = [row for row in rows if row.id >= after]
+    start = bisect_left(rows, after, key=lambda row: row.id)
     results = []
-    for row in rows[:limit]:
+    for row in rows[start : start + limit]:
         told = shown(world, kind, row, _asked(request, "properties"), history=history)
         if wanted := _asked(request, "associations"):
             told |= _associations_of(hubspot, request, kind, row, wanted)
         results.append(told)
     answer: Row = {"results": results}
-    if len(rows) > limit:
-        answer["paging"] = _next(request, str(rows[limit].id))
+    if len(rows) > start + limit:
+        answer["paging"] = _next(request, str(rows[start + limit].id))
     return Answer(200, answer)
 
 
