@@ -1,4 +1,4 @@
-"""The sandbox by hand: python -m tests.sandbox [VENDOR ...] [--sample] [--port 8900]
+"""The sandbox by hand: python -m tests.sandbox [VENDOR ...] [--sample] [--port 8900].
 
 Starts the vendors, says where they are and what a tap is told, and runs until Ctrl-C; then it says
 how much of each limit was used.

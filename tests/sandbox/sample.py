@@ -1,6 +1,6 @@
-"""Puts the sample company into the sandbox: its CRM into HubSpot, its tickets into Zendesk, its web
-events into the tables of a GA4 export.
+"""Puts the sample company into the sandbox.
 
+Its CRM goes into HubSpot, its tickets into Zendesk, its web events into tables of a GA4 export.
 What the files cannot say is made up in the way of the vendor: ids are numbers (the shop's own stay
 beside them), roles are labels of the association, a ticket's product is a custom field.
 """
