@@ -17,6 +17,8 @@ from pathlib import Path
 from tests.sandbox.sample import DATA, fill
 from tests.sandbox.server import VENDORS, Sandbox
 
+SOURCES = {"bigquery": "ga4"}  # a tap's source that has another name than the vendor
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run until the process is asked to end."""
@@ -60,7 +62,9 @@ def _introduction(sandbox: Sandbox) -> str:
         secrets = {key: value for key, value in vendor.tap_settings().items() if key != "base_url"}
         told = "  ".join(f"{key} {value}" for key, value in secrets.items())
         lines.append(f"{name:<12} {vendor.url}  {told}")
-    sources = {name: vendor.tap_settings() for name, vendor in sandbox.vendors.items()}
+    sources = {
+        SOURCES.get(name, name): vendor.tap_settings() for name, vendor in sandbox.vendors.items()
+    }
     config = {"start_date": "2026-01-01T00:00:00Z", "sources": sources}
     return "\n".join([*lines, "", "A tap is told:", json.dumps(config, indent=2), ""])
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tests.sandbox.bigquery import BigQuery
     from tests.sandbox.hubspot_world import HubSpotWorld
     from tests.sandbox.server import Sandbox
     from tests.sandbox.zendesk_world import ZendeskWorld
@@ -31,6 +32,7 @@ STAGES = (
     ("closedwon", "Closed won", "1.0"),
     ("closedlost", "Closed lost", "0.0"),
 )
+PROPERTY_ID = "123456"  # of the web shop in GA4
 OPENED_AT = "2026-01-01T00:00:00Z"  # before anything else happens in the sample
 
 Row = dict[str, Any]
@@ -59,6 +61,7 @@ def fill(sandbox: Sandbox, folder: Path = DATA) -> list[str]:
     fillers: dict[str, Callable[[], None]] = {
         "hubspot": lambda: fill_hubspot(sandbox.hubspot.world, folder, later=True),
         "zendesk": lambda: fill_zendesk(sandbox.zendesk.world, folder),
+        "bigquery": lambda: fill_bigquery(sandbox.bigquery, folder),
     }
     filled = [name for name in sandbox.vendors if name in fillers]
     for name in filled:
@@ -176,6 +179,14 @@ def _custom_fields(fields: dict[str, int], row: dict[str, str]) -> list[Row]:
 # -- GA4 in BigQuery -----------------------------------------------------------------------------
 
 
+def fill_bigquery(bigquery: BigQuery, folder: Path = DATA) -> None:
+    """The export of one property, every day of it closed."""
+    export = bigquery.add_export(PROPERTY_ID)
+    for name, rows in ga4_tables(folder).items():
+        export.stream(*rows)
+        export.close_day(name.removeprefix("events_"))
+
+
 def ga4_tables(folder: Path = DATA) -> dict[str, list[Row]]:
     """The web events as rows of `events_YYYYMMDD`; lines that come twice do so here, too."""
     tables: dict[str, list[Row]] = defaultdict(list)
@@ -186,7 +197,7 @@ def ga4_tables(folder: Path = DATA) -> dict[str, list[Row]]:
 
 
 def _ga4_event(event: Row, at: datetime) -> Row:
-    params = [{"key": "ga_session_id", "value": {"int_value": str(int(at.timestamp()))}}]
+    params = [{"key": "ga_session_id", "value": {"int_value": int(at.timestamp())}}]
     params += [
         {"key": name, "value": {"string_value": event[name]}}
         for name in ("search_term", "item_list_category", "transaction_id")
@@ -195,20 +206,20 @@ def _ga4_event(event: Row, at: datetime) -> Row:
     transaction = event.get("transaction_id")
     return {
         "event_date": f"{at:%Y%m%d}",
-        "event_timestamp": str(int(at.timestamp()) * 1_000_000),
+        "event_timestamp": int(at.timestamp()) * 1_000_000,
         "event_name": event["event_name"],
-        "event_bundle_sequence_id": event["event_id"].lstrip("W"),
+        "event_bundle_sequence_id": int(event["event_id"].lstrip("W")),
         "event_params": params,
         "user_id": event["user_id"],
         "user_pseudo_id": event["client_id"],
         "user_properties": [],
         "platform": "WEB",
-        "batch_event_index": "1",
-        "batch_page_id": "1",
-        "batch_ordering_id": "1",
+        "batch_event_index": 1,
+        "batch_page_id": 1,
+        "batch_ordering_id": 1,
         "ecommerce": {"transaction_id": transaction} if transaction else None,
         "items": [
-            {"item_id": item["item_id"], "price": float(item["price"]), "quantity": "1"}
+            {"item_id": item["item_id"], "price": float(item["price"]), "quantity": 1}
             for item in event.get("items", [])
         ],
     }

@@ -21,10 +21,12 @@ from tests.sandbox.base import Answer, Clock, Delivery, Request, Vendor
 from tests.sandbox.faults import Fault
 
 if TYPE_CHECKING:
+    from tests.sandbox.bigquery import BigQuery
     from tests.sandbox.hubspot import HubSpot
+    from tests.sandbox.salesforce import Salesforce
     from tests.sandbox.zendesk import Zendesk
 
-VENDORS: dict[str, str] = {  # where each vendor's class is
+VENDORS: dict[str, str] = {  # where each class is; imported when it is asked for
     "hubspot": "tests.sandbox.hubspot:HubSpot",
     "zendesk": "tests.sandbox.zendesk:Zendesk",
     "salesforce": "tests.sandbox.salesforce:Salesforce",
@@ -163,8 +165,8 @@ class Sandbox:
 
     hubspot: HubSpot
     zendesk: Zendesk
-    salesforce: Any
-    bigquery: Any
+    salesforce: Salesforce
+    bigquery: BigQuery
 
     def __init__(self, *names: str, port: int = 0) -> None:
         self.clock = Clock()

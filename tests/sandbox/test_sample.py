@@ -14,7 +14,8 @@ import requests
 
 from tests.pipes import ROOT
 from tests.sandbox.hubspot import HubSpot
-from tests.sandbox.sample import DATA, fill_hubspot, fill_zendesk, ga4_tables
+from tests.sandbox.sample import DATA, fill, fill_hubspot, fill_zendesk, ga4_tables
+from tests.sandbox.server import Sandbox
 from tests.sandbox.zendesk import Zendesk
 
 
@@ -78,11 +79,23 @@ def test_web_events_are_in_the_table_of_their_day() -> None:
     for name, rows in tables.items():
         assert {f"events_{row['event_date']}" for row in rows} == {name}
     row = tables["events_20260106"][-1]
-    assert isinstance(row["event_timestamp"], str)
+    assert row["event_timestamp"] % 1_000_000 == 0
     items = Counter(
         item["item_id"] for rows in tables.values() for r in rows for item in r["items"]
     )
     assert items == Counter(item["item_id"] for e in events for item in e.get("items", []))
+
+
+def test_bigquery_holds_the_web_events() -> None:
+    with Sandbox("bigquery") as sandbox:
+        assert fill(sandbox) == ["bigquery"]
+        (export,) = sandbox.bigquery.exports.values()
+        stored = Counter((row["event_name"], row["event_timestamp"]) for row in export.events())
+    assert stored == Counter(
+        (row["event_name"], row["event_timestamp"])
+        for rows in ga4_tables().values()
+        for row in rows
+    )
 
 
 def test_the_sandbox_runs_by_hand_until_it_is_asked_to_end() -> None:
