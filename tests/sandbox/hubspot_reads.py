@@ -19,6 +19,7 @@ from tests.sandbox.hubspot_words import (
     names,
     not_found,
     number,
+    offset,
     row_error,
     shown,
 )
@@ -52,7 +53,7 @@ def _list(hubspot: HubSpot, request: Request, kind: str) -> Answer:
     kind = kind_of(world, kind)
     history = _asked(request, "propertiesWithHistory")
     limit = number(request, "limit", 10, HISTORY_PAGE if history else PAGE)
-    after = int(request.get("after") or 0)
+    after = offset(request.get("after"))
     rows = world.listed(kind, archived=request.flag("archived"))
     start = bisect_left(rows, after, key=lambda row: row.id)
     results = []
@@ -151,7 +152,7 @@ def _associations(hubspot: HubSpot, request: Request, kind: str, to_kind: str) -
     results, errors = [], []
     for each in inputs(request):
         from_id = str(each.get("id"))
-        after = int(each.get("after") or 0)
+        after = offset(each.get("after"))
         row = world.find(kind, from_id)
         pairs = world.associations[kind, to_kind].get(row.id, {}) if row else {}
         if not pairs:
@@ -213,7 +214,7 @@ def _associations_of_one(
         raise not_found()
     pairs = world.associations[kind, to_kind].get(row.id, {})
     limit = number(request, "limit", hubspot.association_page, 500)
-    after = int(request.get("after") or 0)
+    after = offset(request.get("after"))
     page, following = _association_page(hubspot, kind, to_kind, pairs, after, limit)
     answer: Row = {"results": page}
     if following:
@@ -310,7 +311,7 @@ def _owners(hubspot: HubSpot, request: Request) -> Answer:
 
 
 def _by_offset(request: Request, rows: list[Row], default: int, most: int = PAGE) -> Answer:
-    limit, start = number(request, "limit", default, most), int(request.get("after") or 0)
+    limit, start = number(request, "limit", default, most), offset(request.get("after"))
     answer: Row = {"results": rows[start : start + limit]}
     if start + limit < len(rows):
         answer["paging"] = _next(request, str(start + limit))
