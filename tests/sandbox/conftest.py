@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 import requests
 
+from tests.sandbox.bigquery import BigQuery
+from tests.sandbox.google_api import Google
 from tests.sandbox.hubspot import HubSpot
 from tests.sandbox.salesforce import Salesforce
 from tests.sandbox.salesforce_api import Api
@@ -46,3 +48,16 @@ def salesforce() -> Iterator[Salesforce]:
 @pytest.fixture
 def api(salesforce: Salesforce, http: requests.Session) -> Api:
     return Api(salesforce, http)
+
+
+@pytest.fixture
+def bigquery() -> Iterator[BigQuery]:
+    with Sandbox("bigquery") as sandbox:
+        sandbox.clock.set("2026-03-04T12:00:00Z")
+        sandbox.bigquery.limits.off = True
+        yield sandbox.bigquery
+
+
+@pytest.fixture
+def google(bigquery: BigQuery, http: requests.Session) -> Google:
+    return Google(bigquery, http)

@@ -136,7 +136,7 @@ def query(vendor: Salesforce, request: Request, version: str) -> Answer:
     text = request.get("q")
     if not text:
         raise refused(400, "MALFORMED_QUERY", "A query string has to be specified")
-    found = found_by(vendor, text, deleted=request.path.endswith("queryAll"))
+    found = found_by(vendor, text, deleted=request.path.rstrip("/").endswith("queryAll"))
     if not found.columns:
         rows = [found.aggregates] if found.aggregates else []
         return Answer(200, {"totalSize": found.total, "done": True, "records": rows})
