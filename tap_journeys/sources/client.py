@@ -37,7 +37,7 @@ from tap_journeys.sources.pace import Bucket
 
 TIMEOUT_S = (10, 300)  # to connect, between two pieces of an answer
 FAULTS = 8  # times that one request may fail for other reasons than its rate
-RENEWALS = 3  # times that one request may meet a token that ended; others end it meanwhile
+RENEWALS = 8  # times that one request may meet a token that ended, which all requests share
 LIMITED_WAIT_S = 10.0  # after a 429 that does not say how long
 LONGEST_WAIT_S = 900  # a vendor that asks for more ends the run; the next one goes on
 CONNECTIONS = 64

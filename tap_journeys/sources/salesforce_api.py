@@ -6,9 +6,11 @@ counted in a header; there is no rate, but ten cursors and 25 long requests are 
 
 from __future__ import annotations
 
+import math
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,8 +31,11 @@ from tap_journeys.sources.login import Login
 from tap_journeys.sources.pace import Bucket
 from tap_journeys.sources.salesforce_fields import Field, described
 
-AT_ONCE = 10  # requests; as many cursors may be open
-PAGE_ROWS = 2000  # the most that one answer holds
+AT_ONCE = 10  # requests; 25 that take long may run
+CURSORS = 8  # of the ten that may be open; wide objects need a second one at times
+PAGE_SIZE = {"Sforce-Query-Options": "batchSize=2000"}  # rows; the most that one answer holds
+LOST_CURSOR = "INVALID_QUERY_LOCATOR"
+TOO_MUCH = {"QUERY_TIMEOUT", "OPERATION_TOO_LARGE"}  # what a narrower query may not meet
 CONCURRENT_WAIT_S = 5.0
 EDGE = {406, 420}  # a page of the edge while an instance starts
 USAGE = re.compile(r"(?<![\w-])api-usage=(\d+)/(\d+)")
@@ -64,6 +69,11 @@ def error_of(response: requests.Response) -> tuple[str, str]:
     return str(found.get("errorCode") or ""), str(found.get("message") or "")
 
 
+def _is_cut_short(response: requests.Response) -> bool:
+    is_json = "json" in response.headers.get("Content-Type", "")
+    return is_json and bool(response.content) and body_of(response) is None
+
+
 def judge(response: requests.Response) -> Exception | None:
     """What an answer means: by its error code, else by its status."""
     code, message = error_of(response)
@@ -80,6 +90,8 @@ def judge(response: requests.Response) -> Exception | None:
         return ClosedError(f"HTTP {status} {code}: enable the API for the user and its edition")
     if status in EDGE:
         return TryAgainError(f"HTTP {status}", retry_after_s(response.headers))
+    if 400 <= status < 500 and _is_cut_short(response):
+        return TryAgainError(f"HTTP {status}, cut short")
     if code.isidentifier() and status < 500 and status not in {401, 404, 409, 429}:
         return SalesforceError(status, code)
     return judge_status(response)
@@ -96,6 +108,7 @@ class Organisation:
         self.has_bulk_jobs = True  # the day's jobs are not used up
         self._max_share = max_share
         self._room = threading.Semaphore(AT_ONCE)
+        self._cursors = threading.Semaphore(CURSORS)
         self._fields: dict[str, tuple[Field, ...]] = {}
 
     def get(self, path: str, **request: Any) -> Any:
@@ -103,11 +116,15 @@ class Organisation:
         with self._room:
             return self.client.json("GET", f"{self.root}/{path}", **request)
 
-    def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """The JSON of another request, None where the answer is empty."""
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """The JSON of a POST."""
         with self._room:
-            answer = self.client.fetch(method, f"{self.root}/{path}", json=body)
-            return body_of(answer)
+            return self.client.post(f"{self.root}/{path}", body)
+
+    def delete(self, path: str) -> None:
+        """Take away what was made."""
+        with self._room:
+            self.client.fetch("DELETE", f"{self.root}/{path}")
 
     def text(self, path: str, check: Callable[[requests.Response], None], **request: Any) -> Any:
         """A whole answer that is no JSON; ``check`` raises where it was cut short."""
@@ -132,40 +149,34 @@ class Organisation:
         """Describe anew: a field has vanished."""
         self._fields.clear()
 
-    def count(self, soql: str) -> int | None:
-        """How many rows a query finds; None where the organisation cannot count them in time."""
+    def count(self, soql: str) -> float:
+        """How many rows a query finds; infinite where they are too many to be counted in time."""
         try:
-            return int(self.get("queryAll", params={"q": soql})["totalSize"])
+            return float(self.get("queryAll", params={"q": soql})["totalSize"])
         except SalesforceError as error:
-            if error.code in {"QUERY_TIMEOUT", "OPERATION_TOO_LARGE"}:
-                return None
+            if error.code in TOO_MUCH:
+                return math.inf
             raise
 
-    def query(self, soql: str) -> tuple[list[dict[str, Any]], bool]:
-        """The rows of a query with a small LIMIT, and whether these are all.
+    def pages(self, soql: str, *, beside: bool = False) -> Iterator[list[dict[str, Any]]]:
+        """The rows that a query finds, as many as one answer holds.
 
-        They are not where the cursor was lost: what follows the last row is to be asked for anew.
+        ``beside``: while a page of another query is held, whose cursor this one may not wait for.
+        Raises SalesforceError `INVALID_QUERY_LOCATOR` where the rest has to be asked for anew.
         """
-        with self._room:  # until the end, because a cursor stays open
-            options = {"Sforce-Query-Options": f"batchSize={PAGE_ROWS}"}
-            answer = self.client.json(
-                "GET", f"{self.root}/queryAll", params={"q": soql}, headers=options
-            )
-            rows: list[dict[str, Any]] = answer["records"]
+        # to the end: it is open until the last page is read
+        with nullcontext() if beside else self._cursors:
+            answer = self.get("queryAll", params={"q": soql}, headers=PAGE_SIZE)
             seen: set[str] = set()
+            yield answer["records"]
             while not answer["done"]:
-                following = answer.get("nextRecordsUrl")
-                if not following or following in seen:
+                following = answer["nextRecordsUrl"]
+                if following in seen:
                     raise FatalAPIError("the vendor's next page is the same page again")
                 seen.add(following)
-                try:
+                with self._room:
                     answer = self.client.get(following)
-                except SalesforceError as error:
-                    if error.code != "INVALID_QUERY_LOCATOR" or not rows:
-                        raise
-                    return rows, False
-                rows += answer["records"]
-        return rows, True
+                yield answer["records"]
 
     def now(self) -> datetime:
         """The moment up to which is read."""

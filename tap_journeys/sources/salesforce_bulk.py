@@ -27,8 +27,11 @@ FIELD_SIZE = 2**31 - 1  # characters of a value; the csv module's own limit is 1
 csv.field_size_limit(FIELD_SIZE)
 
 
-class NoBulkError(Exception):
+class NoBulkError(FatalAPIError):
     """Bulk cannot read this; REST may."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"Bulk cannot ({why})")
 
 
 def rows_of(organisation: Organisation, soql: str) -> Iterator[dict[str, str]]:
@@ -60,7 +63,7 @@ def _created(organisation: Organisation, soql: str) -> str:
         "lineEnding": "LF",
     }
     try:
-        return str(organisation.send("POST", "jobs/query", body)["id"])
+        return str(organisation.post("jobs/query", body)["id"])
     except SalesforceError as error:
         if error.code == "INVALID_FIELD":
             raise
@@ -119,6 +122,6 @@ def _whole(answer: requests.Response) -> None:
 def _remove(organisation: Organisation, job: str) -> None:
     """Free the room that the rows take; the vendor does it after a week."""
     try:
-        organisation.send("DELETE", job)
+        organisation.delete(job)
     except (FatalAPIError, ClosedError):
         return  # not worth a failure

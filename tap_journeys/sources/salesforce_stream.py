@@ -1,24 +1,27 @@
 """A stream of one Salesforce object, read in the order of its stamps or by Bulk jobs.
 
-A page of REST is a query of its own that begins behind the last row (stamp, then id): rows of one
-stamp are not lost between two pages, and no cursor stays open. A bookmark is the stamp of the last
-row, but never of the last minutes, and the next run looks back behind it: rows that are committed
-late carry older stamps.
+A bookmark is the stamp of the last row that was written, but never of the last minutes, and the
+next run looks back behind it: rows that are committed late carry older stamps. What has to be asked
+for anew begins at the last stamp, not behind it, because many rows may share one; what comes twice
+is written once.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from singer_sdk.exceptions import FatalAPIError
-
 from tap_journeys.sources.base import ApiStream, Page, Record
 from tap_journeys.sources.client import MissingScopeError
-from tap_journeys.sources.salesforce_api import PAGE_ROWS, Organisation, SalesforceError
+from tap_journeys.sources.salesforce_api import (
+    LOST_CURSOR,
+    TOO_MUCH,
+    Organisation,
+    SalesforceError,
+)
 from tap_journeys.sources.salesforce_bulk import NoBulkError, rows_of
 from tap_journeys.sources.salesforce_fields import (
     Field,
@@ -29,7 +32,7 @@ from tap_journeys.sources.salesforce_fields import (
     schema_of,
 )
 from tap_journeys.sources.salesforce_objects import SObject, fields_of, stream_name
-from tap_journeys.sources.salesforce_soql import Position, Rows
+from tap_journeys.sources.salesforce_soql import Rows
 from tap_journeys.sources.windows import EPOCH, Window, moment, windows, written
 
 if TYPE_CHECKING:
@@ -37,12 +40,11 @@ if TYPE_CHECKING:
 
 SETTLED = timedelta(minutes=5)  # rows older than this are all committed, but for late ones
 LOOK_BACK = timedelta(minutes=15)  # a transaction lasts ten at most
-REST_PIECE, REST_PIECES = 2 * PAGE_ROWS, 8  # rows that make reading side by side worth a query
-BULK_PIECE, BULK_PIECES = 500_000, 16  # rows of one job; a bookmark moves when it is read
+PAGE_ROWS = 2000  # written at once
+JOB_ROWS, JOBS = 500_000, 16  # a bookmark moves when a job is read
 LONGEST_FIELDS = 11_000  # bytes; of 16,384 for address and headers, tokens may take thousands
-FEWEST_ROWS = 20  # of a page, before a query that takes too long is given up
 SHORTEST = timedelta(seconds=1)  # a window that is not halved: stamps are whole seconds
-TOO_MUCH = {"QUERY_TIMEOUT", "OPERATION_TOO_LARGE"}
+LOSSES = 5  # of cursors, without having come further
 ALWAYS = ("Id", "IsDeleted")
 UNKNOWN = (  # what every object has, while its description cannot be read
     Field("Id", "id"),
@@ -97,47 +99,45 @@ class SalesforceStream(ApiStream):
     # -- what is read side by side -----------------------------------------------------------
 
     def parts(self, bookmark: Mapping[str, Any]) -> Iterator[Part]:
-        self.fields()
-        until, cursor = self._organisation.now(), self.replication_key
-        same = cursor is not None and bookmark.get("replication_key") == cursor
+        fields, until = self.fields(), self._organisation.now()
+        same = bookmark.get("replication_key") == self.replication_key
         floor = str(bookmark.get("replication_key_value") or "") if same else ""
         known = moment(floor)
         since = known - LOOK_BACK if known else moment(self.config.get("start_date")) or EPOCH
-        window = Window(since, until)
+        window, latest = Window(since, until), written(until - SETTLED)
         rows = self._count(window)
         if rows == 0:
             return
-        by_bulk = self._bulk_from is not None and (rows is None or rows >= self._bulk_from)
-        size, most = (BULK_PIECE, BULK_PIECES) if by_bulk else (REST_PIECE, REST_PIECES)
-        pieces = min(-(-(rows or 1) // size), most) if cursor else 1
-        if pieces > 1:
+        bulk_from = math.inf if self._bulk_from is None else self._bulk_from
+        if len(self._queries(fields)) > 1 and bulk_from < math.inf:
+            bulk_from = min(bulk_from, PAGE_ROWS)  # REST would need several queries for each row
+        if rows < bulk_from:
+            yield Part(window, False, floor, latest)
+            return
+        jobs = math.ceil(min(rows / JOB_ROWS, JOBS)) if self.replication_key else 1
+        if jobs > 1:
             window = Window(self._first_stamp(window), until)
-        length = (window.until - window.since) / pieces
-        for piece in windows(*window, length):
-            yield Part(piece, by_bulk, floor, written(until - SETTLED))
+        for piece in windows(*window, (window.until - window.since) / jobs):
+            yield Part(piece, True, floor, latest)
 
-    def _count(self, window: Window) -> int | None:
+    def _count(self, window: Window) -> float:
         try:
-            return self._organisation.count(self._rows(window).count())
+            return self._organisation.count(self._rows(window).number())
         except SalesforceError as error:
             if error.code == "INVALID_TYPE":
                 raise self._missing() from None
-            raise
+            if error.code == "INVALID_FIELD":
+                raise
+            return 1  # an object that cannot be counted is read all the same
 
     def _first_stamp(self, window: Window) -> datetime:
         """Where the rows begin, which may be years after the window does."""
-        cursor = self.replication_key or "Id"
         try:
-            rows, _ = self._organisation.query(self._rows(window).first(("Id", cursor), 1))
-        except SalesforceError as error:
-            if error.code not in TOO_MUCH:
-                raise
-            return window.since
-        first = moment(rows[0][cursor]) if rows else None
-        return max(first or window.since, window.since)
-
-    def _missing(self) -> MissingScopeError:
-        return MissingScopeError(f"Read of the object {self._object.name}")
+            pages = self._organisation.pages(self._rows(window).first())
+            stamps = [row[self.replication_key or "Id"] for rows in pages for row in rows]
+        except SalesforceError:
+            return window.since  # jobs of unequal size
+        return max(moment(stamps[0]) or window.since, window.since) if stamps else window.since
 
     def read(self, part: Part) -> Iterator[Page]:
         try:
@@ -154,19 +154,24 @@ class SalesforceStream(ApiStream):
                 yield from self._by_bulk(part)
                 return
             except NoBulkError as error:
-                self.logger.info("Stream '%s': REST reads it, not Bulk (%s)", self.name, error)
-        yield from self._by_rest(part)
+                self.logger.info("Stream '%s': read by REST, %s", self.name, error)
+        try:
+            yield from self._by_rest(part)
+        except SalesforceError as error:
+            if error.code not in TOO_MUCH or part.by_bulk or self._bulk_from is None:
+                raise
+            yield from self._by_bulk(part)  # a job has more time
 
     # -- by Bulk -----------------------------------------------------------------------------
 
     def _by_bulk(self, part: Part) -> Iterator[Page]:
         """The rows of a window in no order: its bookmark comes with the last of them."""
         fields, latest = self.fields(), ""
-        names = (field.path for field in fields)
-        rows = rows_of(self._organisation, self._rows(part.window).all(names))
+        soql = self._rows(part.window).unordered(_names(fields))
+        rows = rows_of(self._organisation, soql)
         while batch := list(islice(rows, PAGE_ROWS)):
             records = [from_csv(fields, row) for row in batch]
-            latest = max(latest, *(self._position(record).stamp for record in records))
+            latest = max(latest, *map(self._stamp, records))
             yield Page(records)
         yield Page((), self._bookmark(part, latest))
 
@@ -174,74 +179,76 @@ class SalesforceStream(ApiStream):
 
     def _by_rest(self, part: Part) -> Iterator[Page]:
         """The rows of a window in order; what takes the vendor too long is asked for in halves."""
-        fields, limit, waiting = self.fields(), PAGE_ROWS, [part.window]
-        after: Position | None = None
+        queries, waiting, losses = self._queries(self.fields()), [part.window], 0
         while waiting:
             window = waiting.pop()
             try:
-                records, end, follows = self._page(fields, self._rows(window, after), limit)
+                for records, stamp in self._pages(queries, window):
+                    yield Page(records, self._bookmark(part, stamp))
+                    at = moment(stamp)
+                    if at is not None and at > window.since:
+                        window, losses = Window(at, window.until), 0
             except SalesforceError as error:
-                if error.code not in TOO_MUCH:
-                    raise
-                if self.replication_key and window.until - window.since > SHORTEST:
-                    waiting += reversed(window.halves())
-                elif limit > FEWEST_ROWS:
+                if error.code == LOST_CURSOR and losses < LOSSES:
+                    losses += 1
                     waiting.append(window)
-                    limit //= 2
+                elif error.code in TOO_MUCH and self._can_halve(window):
+                    waiting += reversed(window.halves())
                 else:
                     raise
-                continue
-            if end is not None:
-                yield Page(records, self._bookmark(part, end.stamp))
-            if follows:
-                if end == after:
-                    raise FatalAPIError("the vendor's next page is the same page again")
-                waiting.append(window)
-            after = end if follows else None
 
-    def _page(
-        self, fields: Sequence[Field], rows: Rows, limit: int
-    ) -> tuple[list[Record], Position | None, bool]:
-        """Up to ``limit`` records, the last row, and whether more may follow it.
+    def _pages(
+        self, queries: Sequence[Sequence[Field]], window: Window
+    ) -> Iterator[tuple[list[Record], str]]:
+        """Records, and the stamp of the last of them."""
+        fields, *others = queries
+        for rows in self._organisation.pages(self._rows(window).ordered(_names(fields))):
+            if rows:
+                records = [from_rest(fields, row) for row in rows]
+                stamps = self._stamp(records[0]), self._stamp(records[-1])
+                for more in others:
+                    records = self._joined(records, more, stamps)
+                yield records, stamps[-1]
 
-        Fields that do not fit into one address are read by further queries. A row that has
-        changed meanwhile is left out: it comes again, with its new stamp.
+    def _joined(
+        self, records: Sequence[Record], fields: Sequence[Field], stamps: tuple[str, str]
+    ) -> list[Record]:
+        """The records with more of their fields, which did not fit into the same address.
+
+        A row that has changed meanwhile is left out: it comes again, with its new stamp.
         """
-        first, *others = chunks(fields, (*ALWAYS, self.replication_key or "Id"), LONGEST_FIELDS)
-        records = self._ask(first, rows, limit)
-        if not records:
-            return [], None, False
-        end, follows = self._position(records[-1]), len(records) >= limit
-        for chunk in others:
-            found = self._ask(chunk, replace(rows, upto=end), limit)
-            more = {self._position(record): record for record in found}
-            records = [
-                record | more[position]
-                for record in records
-                if (position := self._position(record)) in more
-            ]
-        return records, end, follows
+        first, last = (moment(stamp) or EPOCH for stamp in stamps)
+        rows = self._rows(Window(first, last + timedelta(milliseconds=1)))
+        more: dict[tuple[str, str], Record] = {}
+        for page in self._organisation.pages(rows.ordered(_names(fields)), beside=True):
+            found = (from_rest(fields, row) for row in page)
+            more.update((self._version(record), record) for record in found)
+        return [
+            record | more[version]
+            for record in records
+            if (version := self._version(record)) in more
+        ]
 
-    def _ask(self, fields: Sequence[Field], rows: Rows, limit: int) -> list[Record]:
-        """The first records, asked for again behind those that came before a cursor was lost."""
-        records: list[Record] = []
-        is_whole = False
-        while not is_whole and len(records) < limit:
-            soql = rows.first((field.path for field in fields), limit - len(records))
-            found, is_whole = self._organisation.query(soql)
-            records += [from_rest(fields, row) for row in found]
-            if records:
-                rows = replace(rows, after=self._position(records[-1]))
-        return records
+    def _queries(self, fields: Sequence[Field]) -> list[list[Field]]:
+        """The fields of each query that one record takes."""
+        return chunks(fields, (*ALWAYS, self.replication_key or "Id"), LONGEST_FIELDS)
+
+    def _can_halve(self, window: Window) -> bool:
+        return self.replication_key is not None and window.until - window.since > SHORTEST
 
     # -- where it stands ---------------------------------------------------------------------
 
-    def _rows(self, window: Window, after: Position | None = None) -> Rows:
-        return Rows(self._object.name, self.replication_key, window, after)
+    def _rows(self, window: Window) -> Rows:
+        return Rows(self._object.name, self.replication_key, window)
 
-    def _position(self, record: Mapping[str, Any]) -> Position:
-        stamp = record.get(self.replication_key) if self.replication_key else ""
-        return Position(str(stamp or ""), str(record["Id"]))
+    def _missing(self) -> MissingScopeError:
+        return MissingScopeError(f"Read of the object {self._object.name}")
+
+    def _stamp(self, record: Record) -> str:
+        return str(record.get(self.replication_key or "") or "")
+
+    def _version(self, record: Record) -> tuple[str, str]:
+        return record["Id"], self._stamp(record)
 
     def _bookmark(self, part: Part, stamp: str) -> dict[str, str] | None:
         """The bookmark once the rows up to a stamp are written."""
@@ -250,3 +257,7 @@ class SalesforceStream(ApiStream):
             return None
         value = max(part.floor, min(written(at), part.latest))
         return {"replication_key": self.replication_key, "replication_key_value": value}
+
+
+def _names(fields: Sequence[Field]) -> list[str]:
+    return [field.path for field in fields]
