@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
 from journeys.episode import opportunity_of
-from journeys.event import JourneyEvent, isoformat
+from journeys.event import JourneyEvent, changed, isoformat
 from journeys.regions import ticket_of
 
 SNAPSHOTS = frozenset({"opportunity_observed", "ticket_observed"})
@@ -64,7 +63,7 @@ def _seen(event: JourneyEvent, known: dict[tuple[str, str], Known]) -> Iterator[
     properties = dict(event.properties)
     if before is not None:
         properties["changed_after"] = isoformat(before.at)
-    yield replace(
+    yield changed(
         event,
         event_type=_change(kind, value, before),
         observability="inferred",
