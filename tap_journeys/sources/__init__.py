@@ -2,9 +2,11 @@
 
 from tap_journeys.sources.base import Source
 from tap_journeys.sources.files import Files
+from tap_journeys.sources.rest import Rest
 from tap_journeys.sources.salesforce import Salesforce
 
 SOURCES: dict[str, type[Source]] = {
     "files": Files,
+    "rest": Rest,
     "salesforce": Salesforce,
 }

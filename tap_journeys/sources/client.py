@@ -147,6 +147,7 @@ class Client:
         base_url: str | Callable[[], str],
         *,
         login: Login | None = None,
+        headers: Mapping[str, str] | None = None,
         buckets: Mapping[str, Bucket] | None = None,
         judge: Judge = judge_status,
         observe: Callable[[requests.Response, Bucket | None], None] | None = None,
@@ -155,6 +156,7 @@ class Client:
         self._base_url = base_url if callable(base_url) else lambda: base_url
         self.login: Login = login or Fixed({})
         self.buckets = dict(buckets or {})
+        self._headers = {"User-Agent": USER_AGENT, **(headers or {})}
         self._judge, self._observe = judge, observe
         self._sleep = sleep
         self._closed: ClosedError | None = None
@@ -190,10 +192,16 @@ class Client:
 
     def json(self, method: str, address: str, *, bucket: str = "requests", **request: Any) -> Any:
         """The decoded JSON of any request; an answer that is cut short is asked for again."""
+        return self.answer(method, address, bucket=bucket, **request)[0]
 
-        def decode(response: requests.Response) -> Any:
+    def answer(
+        self, method: str, address: str, *, bucket: str = "requests", **request: Any
+    ) -> tuple[Any, requests.Response]:
+        """As `json`, with the answer itself, for its headers."""
+
+        def decode(response: requests.Response) -> tuple[Any, requests.Response]:
             try:
-                return msgspec.json.decode(response.content)
+                return msgspec.json.decode(response.content), response
             except (msgspec.DecodeError, UnicodeDecodeError):
                 raise TryAgainError("the answer is no JSON") from None
 
@@ -220,7 +228,7 @@ class Client:
         """
         shared = self.buckets.get(bucket)
         place = f"{method} /{urlsplit(address).path.lstrip('/')}"
-        given = {"User-Agent": USER_AGENT, **request.pop("headers", {})}
+        given = {**self._headers, **request.pop("headers", {})}
 
         def once() -> Answer:
             if shared is not None:
