@@ -21,8 +21,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import requests
 from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
 
-from tap_journeys.sources.client import MissingScopeError
-
 if TYPE_CHECKING:
     from tap_journeys.sources.base import ApiStream, Page
 
@@ -146,6 +144,9 @@ class SideBySide:
 
 def _say(stream: ApiStream, error: BaseException) -> None:
     """What stopped a stream, in one line and without any content."""
+    # late, because the sources, which come with it, read things side by side as well
+    from tap_journeys.sources.client import MissingScopeError
+
     match error:
         case MissingScopeError():
             stream.logger.warning("Stream '%s' is left out: %s", stream.name, error)

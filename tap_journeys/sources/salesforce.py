@@ -136,21 +136,12 @@ class Salesforce(Source):
             except (FatalAPIError, RetriableAPIError) as error:
                 yield "error", f"The object {each.name} cannot be described: {error}"
                 continue
-            if fields is None and each.is_feature:
-                continue
-            if fields is None:
-                yield (
-                    "warning",
-                    f"The object {each.name} is not there for this user: grant Read in a "
-                    "permission set, or leave its stream out.",
-                )
-                continue
-            names = {field.path for field in fields}
-            for path in (*each.customers, *each.products):
-                if path not in names:
+            seen = {field.path for field in fields or ()}
+            for path in (*each.customers, *each.products) if fields else ():
+                if path not in seen:
                     yield (
                         "warning",
-                        f"The field {path} of {each.name} is not visible: its events will lack it; "
+                        f"The field {path} of {each.name} is not visible, so its events lack it: "
                         "grant it in a permission set.",
                     )
 
