@@ -10,6 +10,7 @@ TOP_LEVEL: tuple[str, ...] = (
     "stage_model",
     "store",
     "destinations",
+    "identity",
     "start_date",
     "as_of",
     "fail_on_refused",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,18 +13,20 @@ import msgspec
 from journeys.catalogue import Catalogue, index_aliases, item_links
 from journeys.event import JourneyEvent, Product, isoformat, version_key
 from journeys.fold import Folded, fold_subject
-from journeys.identity import Link, canonical_ids, link_of, memberships
+from journeys.identity import memberships
 from journeys.model import FACTS, StageModel
 from target_journeys.events import arrived, decode_many, stored
+from target_journeys.identities import ACCOUNTS, COLUMN, PEOPLE, Identities
 from target_journeys.outbox import Outbox
+from target_journeys.policy import Policy
 from target_journeys.rows import KEY_LENGTH, customer_row, stage_row, visit_rows
 from target_journeys.stores.base import EventRow, UnmappedRow, chunks
 from target_journeys.stores.sqlite import MAX_ROW, SQLiteStore
 
 CHUNK = 5_000  # events that are decoded and inserted together
 SUBJECTS = 500  # subjects that are loaded and folded together
-PEOPLE, ACCOUNTS = "people", "accounts"
-COLUMN = {PEOPLE: "subject", ACCOUNTS: "account"}
+
+TWO_KINDS = "account id is a person's"  # why an account has no journeys
 
 logger = logging.getLogger("target-journeys.ledger")
 _decode_product = msgspec.json.Decoder(Product).decode
@@ -47,7 +50,6 @@ class Touched:
 
     people: set[str] = field(default_factory=set)
     accounts: set[str] = field(default_factory=set)
-    linked: dict[str, str] = field(default_factory=dict)  # id in a link → PEOPLE or ACCOUNTS
     names: set[str] = field(default_factory=set)  # products and items that mean something new
 
     def of(self, kind: str) -> set[str]:
@@ -59,12 +61,19 @@ class Ledger:
     """Keeps what arrives and what it comes to."""
 
     def __init__(
-        self, store: SQLiteStore, model: StageModel, outbox: Outbox, as_of: datetime
+        self,
+        store: SQLiteStore,
+        model: StageModel,
+        outbox: Outbox,
+        as_of: datetime,
+        policy: Policy | None = None,
     ) -> None:
         self.store = store
         self.model = model
         self.outbox = outbox
         self.as_of = as_of
+        self.policy = policy or Policy()
+        self.identities = Identities(store, self.policy.identity)
         self.tally = Tally()
         self.pending = 0  # records since the last commit
         self._open = False
@@ -74,9 +83,10 @@ class Ledger:
         self._touched = Touched()
         self._fresh: dict[str, dict[str, list[bytes]]] = {PEOPLE: {}, ACCOUNTS: {}}
         self._before = 0  # the last event of earlier batches
+        self._had_events = store.last_row() > 0
         self._regrouped: set[str] = set()  # canonical ids whose group changed in this batch
         self._read_all = False  # what is at hand is not the whole truth: read all from the store
-        self._has = {kind: store.has_facts(kind) for kind in ("superseded", "link", "member")}
+        self._has = {kind: store.has_facts(kind) for kind in ("superseded", "member")}
         self._catalogue = Catalogue()
         self._load_products()
 
@@ -129,12 +139,17 @@ class Ledger:
             if older != event and version_key(event) > version_key(older):
                 newer.append((event, record))
                 self._touch([older])  # its customer loses it
+                self.identities.doubt(older)
+                self.identities.doubt(event)
                 self.store.drop_facts(facts_of(older))
                 self._touch([event])
         if newer:
             self.store.replace_events(event_rows(newer))
             self._read_all = True  # an older version gave way, perhaps of another customer
         self._touch(event for event, _ in events.values())
+        for event, _ in events.values():
+            if event.event_type in FACTS:
+                self.identities.learn(event)
         self._remember(events.values())
         self._append_products()
         unmapped, self._unmapped = self._unmapped, []
@@ -185,6 +200,7 @@ class Ledger:
         corrected = [event_id for kind, event_id, _ in facts if kind == "superseded"]
         for body in self.store.bodies_of(corrected):
             self._concern(stored(body))
+            self.identities.doubt(stored(body))
 
     def _concern(self, event: JourneyEvent) -> None:
         """Note who has to be folded again because of an event."""
@@ -192,13 +208,7 @@ class Ledger:
             self._touched.people.add(event.subject)
         if event.account is not None:
             self._touched.accounts.add(event.account)
-        if event.event_type not in FACTS:
-            return
-        link = link_of(event)
-        if link is not None:
-            kind = PEOPLE if event.subject is not None else ACCOUNTS
-            self._touched.linked.update({link.left: kind, link.right: kind})
-        elif event.event_type == "scope_linked":
+        if event.event_type == "scope_linked":
             self._touched.names.update(s.id for s in event.scopes if s.grain == "item")
 
     def _load_products(self) -> None:
@@ -231,6 +241,7 @@ class Ledger:
     def close_run(self) -> None:
         """Let time do its part, and tell new destinations everything; then commit."""
         self._append()
+        self._learn_again()
         if self.store.note("model") != self.model.hash:
             self._touch_all(self._touched)
             self.store.keep_note("model", self.model.hash)
@@ -241,6 +252,21 @@ class Ledger:
         self.store.commit()
         self._open = False
         self.pending = 0
+
+    def _learn_again(self) -> None:
+        """Find out anew who is whom when what may be joined has changed."""
+        rules = self.policy.name
+        if self.store.note("policy") == rules:
+            return
+        if self._had_events:
+            self._touch_all(self._touched)
+            self._fold()  # links that wait are taken in
+            self.store.identities.clear()
+            for body in self.store.link_events():
+                self.identities.learn(stored(body))
+            self._touch_all(self._touched)
+            self._read_all = True
+        self.store.keep_note("policy", rules)
 
     def abandon(self) -> None:
         """Forget what is not committed."""
@@ -257,13 +283,14 @@ class Ledger:
                 self._touch_all(touched)  # what is not in it is unknown from now on
             for subject, kind in self.store.subjects_of_names(touched.names):
                 touched.of(kind).add(subject)
-        if touched.linked:
-            self._regroup(touched)
+        self._regroup(touched)
         if self._has["member"]:
             self._touch_accounts(touched)
         for kind in (PEOPLE, ACCOUNTS):
             for subjects in chunks(sorted(touched.of(kind)), SUBJECTS):
-                self._fold_some(subjects, kind)
+                both = self._fold_some(subjects, kind)
+                touched.accounts |= both
+                self._regrouped |= both
         self._fresh = {PEOPLE: {}, ACCOUNTS: {}}
         self._regrouped = set()
         self._read_all = False
@@ -273,56 +300,45 @@ class Ledger:
             touched.of(kind).add(subject)
 
     def _regroup(self, touched: Touched) -> None:
-        """Find anew who is whom among all that the touched links reach."""
-        reached, frontier = set(touched.linked), set(touched.linked)
-        links: dict[str, Link] = {}
-        while frontier:
-            events = [stored(body) for body in self.store.facts("link", frontier)]
-            for event in self._not_superseded(events):
-                link = link_of(event)
-                assert link is not None
-                links[event.event_id] = link
-                kind = PEOPLE if event.subject is not None else ACCOUNTS
-                touched.linked.update({link.left: kind, link.right: kind})
-            sides = {side for link in links.values() for side in (link.left, link.right)}
-            frontier = sides - reached
-            reached |= frontier
-        before = self.store.canonical(reached)
-        after = {name: name for name in reached} | canonical_ids(links.values())
-        self.store.keep_identities(after)
-        for name in reached:
-            if before.get(name, name) != after[name]:
-                kind = touched.linked[name]
-                touched.of(kind).update((name, before.get(name, name), after[name]))
-                self._regrouped.add(after[name])
+        """Let the batch's links join and part people and accounts."""
+        for kind, before, after in self.identities.regroup(corrected=self._has["superseded"]):
+            touched.of(kind).update(before, before.values(), after.values())
+            self._regrouped.update(after.values())
 
     def _touch_accounts(self, touched: Touched) -> None:
         """What a member does is part of the account's journey too."""
         for ids in chunks(sorted(touched.people), CHUNK):
-            group = self._ids_of(ids)
+            group = self._ids_of(ids, PEOPLE)
             everybody = {name for names in group.values() for name in names} | set(ids)
             facts = self.store.facts("member", everybody)
             touched.accounts.update(stored(body).account or "" for body in facts)
         touched.accounts.discard("")
 
-    def _ids_of(self, ids: Iterable[str]) -> dict[str, list[str]]:
+    def _ids_of(self, ids: Iterable[str], kind: str) -> dict[str, list[str]]:
         """Canonical id → all ids of that person or account, for the given ids."""
         wanted = list(ids)
-        if not self._has["link"]:
+        if not self.identities.any:
             return {name: [name] for name in wanted}
-        canonical = self.store.canonical(wanted)
+        canonical = self.store.identities.canonical(kind, wanted)
         groups: dict[str, list[str]] = {
             name: [] if name in canonical else [name] for name in wanted
         }
         groups |= {name: [] for name in canonical.values()}
-        for name, member in self.store.group(set(canonical.values())):
+        for name, member in self.store.identities.group(kind, set(canonical.values())):
             groups[name].append(member)
         return groups
 
-    def _fold_some(self, subjects: Sequence[str], kind: str) -> None:
-        """Fold these subjects and write what changed."""
-        groups = self._ids_of(subjects)
+    def _fold_some(self, subjects: Sequence[str], kind: str) -> set[str]:
+        """Fold these subjects and write what changed.
+
+        Tells the ids that are, or were, an account's as well.
+        """
+        groups = self._ids_of(subjects, kind)
         views = self.store.customers_of(groups)
+        others = {subject for subject, view in views.items() if view[1] != kind}
+        if kind == ACCOUNTS:
+            self._refuse({subject: groups.pop(subject) for subject in others})
+            views = {subject: view for subject, view in views.items() if subject in groups}
         events = self._events_of(groups, kind, views)
         self._load_items(events)
         old = {row[:KEY_LENGTH]: row for row in self.store.stages_of(views)}
@@ -359,9 +375,26 @@ class Ledger:
         self.store.keep_customers(customers)
         self.store.drop_customers(gone)
         self.store.keep_names(names)
-        self.store.keep_doubts(groups, doubts)
+        refused_before = map(account_key, groups) if kind == ACCOUNTS else ()
+        self.store.keep_doubts([*groups, *refused_before], doubts)
         self.outbox.enqueue(self.store, stages, visits, list(old))
         self.tally.stages_changed += len(stages) + len(old)
+        return others | set(gone) if kind == PEOPLE else set()
+
+    def _refuse(self, groups: Mapping[str, Sequence[str]]) -> None:
+        """Count the events of accounts whose id is a person's: their records would share keys."""
+        events = self._events_of(groups, ACCOUNTS, groups)
+        counts = {
+            subject: Counter(event.source for event in own) for subject, own in events.items()
+        }
+        self.store.keep_doubts(
+            (account_key(subject) for subject in groups),
+            [
+                (account_key(subject), stream, TWO_KINDS, count)
+                for subject, own in counts.items()
+                for stream, count in own.items()
+            ],
+        )
 
     def _events_of(
         self, groups: Mapping[str, Sequence[str]], kind: str, known: Container[str]
@@ -393,7 +426,7 @@ class Ledger:
         """Add what members did while they belonged to an account and named no account."""
         facts = [stored(body) for body in self.store.facts("member_of", owner)]
         joined = memberships(self._not_superseded(facts))
-        people = self._ids_of({member.subject for member in joined})
+        people = self._ids_of({member.subject for member in joined}, PEOPLE)
         canonical = {name: subject for subject, ids in people.items() for name in ids}
         events: dict[str, list[JourneyEvent]] = {}
         for name, bodies in self.store.events_of("subject", canonical):
@@ -418,12 +451,9 @@ class Ledger:
 def facts_of(event: JourneyEvent) -> list[tuple[str, str, str]]:
     """(kind, id, event id) of what an event says about ids, beside what happened."""
     facts: list[tuple[str, str]] = []
-    link = link_of(event)
     if event.supersedes is not None:
         facts.append(("superseded", event.supersedes))
-    if link is not None:
-        facts += [("link", link.left), ("link", link.right)]
-    elif event.event_type in ("account_joined", "account_left"):
+    if event.event_type in ("account_joined", "account_left"):
         facts += [("member", event.subject or ""), ("member_of", event.account or "")]
     elif event.event_type == "scope_linked":
         facts += [("item", scope.id) for scope in event.scopes if scope.grain == "item"]
@@ -449,6 +479,11 @@ def refused(stream: str, key: str, record: bytes, error: Exception) -> UnmappedR
     reason = str(error)
     logger.warning("Record %s of stream '%s' is set aside: %s", name, stream, reason)
     return UnmappedRow(stream, "", name, reason)
+
+
+def account_key(subject: str) -> str:
+    """Whose doubts they are when a person has the same id; no id begins with a space."""
+    return f" {subject}"
 
 
 def own_doubts(subject: str, kind: str, folded: Folded) -> Iterator[tuple[str, str, str, int]]:
