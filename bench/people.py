@@ -106,7 +106,7 @@ def fill(path: Path, people: int) -> dict[str, float]:
     clock = Clock()
     ledger.identities.learn = clock.around(ledger.identities.learn)  # type: ignore[method-assign]  # timed
     ledger._regroup = clock.around(ledger._regroup)  # type: ignore[method-assign]  # timed
-    ledger._ids_of = clock.around(ledger._ids_of)  # type: ignore[method-assign]  # timed
+    ledger.identities.ids_of = clock.around(ledger.identities.ids_of)  # type: ignore[method-assign]  # timed
     made_s, begin = 0.0, time.perf_counter()
     source, count = events(people), 0
     while True:

@@ -94,16 +94,6 @@ class Grouping:
     refused: dict[tuple[str, str], str]  # pair → why its tie joins nothing
 
 
-@dataclass(frozen=True, slots=True)
-class Membership:
-    """A person belongs to an account from a moment on; ``until`` is open while it lasts."""
-
-    account: str
-    subject: str
-    since: datetime
-    until: datetime | None = None
-
-
 def link_of(event: JourneyEvent) -> Link | None:
     """The link that an ``identity_linked`` or ``identity_unlinked`` event states."""
     if event.event_type not in ("identity_linked", "identity_unlinked"):
@@ -207,28 +197,3 @@ class _Groups:
                 kinds[namespace] = kinds.get(namespace, 0) + count
             first = min(first, self.first.pop(b))
         self.first[a] = min(first, self.first[a])
-
-
-def memberships(events: Iterable[JourneyEvent]) -> list[Membership]:
-    """Who belonged to which account, and when, from ``account_joined`` and ``account_left``."""
-    facts = sorted(
-        (
-            e
-            for e in events
-            if e.event_type in ("account_joined", "account_left") and e.subject and e.account
-        ),
-        key=lambda e: (e.occurred_at, e.event_type, e.event_id),
-    )
-    open_: dict[tuple[str, str], datetime] = {}
-    closed: list[Membership] = []
-    for event in facts:
-        assert event.subject is not None and event.account is not None
-        pair = (event.account, event.subject)
-        if event.event_type == "account_joined":
-            open_.setdefault(pair, event.occurred_at)
-        elif pair in open_:
-            closed.append(Membership(*pair, open_.pop(pair), event.occurred_at))
-    return sorted(
-        [*closed, *(Membership(*pair, since) for pair, since in open_.items())],
-        key=lambda m: (m.account, m.subject, m.since),
-    )

@@ -11,6 +11,7 @@ TOP_LEVEL: tuple[str, ...] = (
     "store",
     "destinations",
     "identity",
+    "accounts",
     "start_date",
     "as_of",
     "fail_on_refused",

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from journeys.accounts import AccountRules
 from journeys.event import JourneyEvent
 from journeys.identity import (
     SHARED,
@@ -48,9 +49,12 @@ class Known:
 class Identities:
     """Takes in links during a batch and finds who is whom at its end."""
 
-    def __init__(self, store: SQLiteStore, rules: Rules) -> None:
+    def __init__(
+        self, store: SQLiteStore, rules: Rules, accounts: AccountRules | None = None
+    ) -> None:
         self.store = store
         self.rules = rules
+        self.accounts = accounts or AccountRules()
         self.any = not store.identities.is_empty()  # whether any link is known
         self._corrected = True
         self._fresh: dict[str, list[Link]] = {PEOPLE: [], ACCOUNTS: []}
@@ -58,16 +62,34 @@ class Identities:
 
     def learn(self, event: JourneyEvent) -> None:
         """Take in what a new event says about two ids."""
-        link = link_of(event)
-        if link is not None:
+        for link in self._links_of(event):
             self._fresh[kind_of(event)].append(link)
             self.any = True
 
     def doubt(self, event: JourneyEvent) -> None:
         """What this event said about two ids counts no more, or not as it did."""
-        link = link_of(event)
-        if link is not None:
+        for link in self._links_of(event):
             self._stale[kind_of(event)].add(pair_of(link))
+            self.any = True
+
+    def _links_of(self, event: JourneyEvent) -> Iterator[Link]:
+        """What an event says of two ids, by itself or by the domains that it names."""
+        link = link_of(event)
+        return self.accounts.links(event) if link is None else iter((link,))
+
+    def ids_of(self, ids: Iterable[str], kind: str) -> dict[str, list[str]]:
+        """Canonical id → all ids of that person or account, for the given ids."""
+        wanted = list(ids)
+        if not self.any:
+            return {name: [name] for name in wanted}
+        canonical = self.store.identities.canonical(kind, wanted)
+        groups: dict[str, list[str]] = {
+            name: [] if name in canonical else [name] for name in wanted
+        }
+        groups |= {name: [] for name in canonical.values()}
+        for name, member in self.store.identities.group(kind, set(canonical.values())):
+            groups[name].append(member)
+        return groups
 
     def regroup(self, *, corrected: bool) -> Iterator[tuple[str, dict[str, str], dict[str, str]]]:
         """Write down what the batch's links come to.
@@ -131,8 +153,9 @@ class Identities:
         found = []
         for _, bodies in self.store.events_of(COLUMN[kind], pair):
             events = decode_many(bodies) if bodies is not None else []
-            links = (link_of(event) for event in events if kind_of(event) == kind)
-            found += [link for link in links if link is not None and pair_of(link) == pair]
+            own = (event for event in events if kind_of(event) == kind)
+            links = (link for event in own for link in self._links_of(event))
+            found += [link for link in links if pair_of(link) == pair]
         return pairs_of(self._counted(found)).get(pair, Pair())
 
     def _counted(self, links: list[Link]) -> list[Link]:

@@ -10,13 +10,14 @@ from datetime import datetime
 
 import msgspec
 
+from journeys.accounts import AccountRules
 from journeys.catalogue import Catalogue, index_aliases, item_links
 from journeys.event import JourneyEvent, Product, isoformat, version_key
 from journeys.fold import Folded, fold_subject
-from journeys.identity import memberships
 from journeys.model import FACTS, StageModel
 from target_journeys.events import arrived, decode_many, stored
 from target_journeys.identities import ACCOUNTS, COLUMN, PEOPLE, Identities
+from target_journeys.members import Members
 from target_journeys.outbox import Outbox
 from target_journeys.policy import Policy
 from target_journeys.rows import KEY_LENGTH, customer_row, stage_row, visit_rows
@@ -73,7 +74,10 @@ class Ledger:
         self.outbox = outbox
         self.as_of = as_of
         self.policy = policy or Policy()
-        self.identities = Identities(store, self.policy.identity)
+        self.identities = Identities(store, self.policy.identity, self.policy.accounts)
+        self.members = Members(
+            store, self.policy.accounts, self.identities, counted=self._not_superseded
+        )
         self.tally = Tally()
         self.pending = 0  # records since the last commit
         self._open = False
@@ -86,7 +90,7 @@ class Ledger:
         self._had_events = store.last_row() > 0
         self._regrouped: set[str] = set()  # canonical ids whose group changed in this batch
         self._read_all = False  # what is at hand is not the whole truth: read all from the store
-        self._has = {kind: store.has_facts(kind) for kind in ("superseded", "member")}
+        self._corrected = store.has_facts("superseded")  # some events supersede others
         self._catalogue = Catalogue()
         self._load_products()
 
@@ -141,7 +145,7 @@ class Ledger:
                 self._touch([older])  # its customer loses it
                 self.identities.doubt(older)
                 self.identities.doubt(event)
-                self.store.drop_facts(facts_of(older))
+                self.store.drop_facts(facts_of(older, self.policy.accounts))
                 self._touch([event])
         if newer:
             self.store.replace_events(event_rows(newer))
@@ -192,11 +196,13 @@ class Ledger:
                 or event.event_type in FACTS
                 or (event.subject is None and event.account is None)
             ):
-                facts += facts_of(event)
+                facts += facts_of(event, self.policy.accounts)
         if not facts:
             return
         self.store.keep_facts(facts)
-        self._has |= {kind: True for kind, _, _ in facts if kind in self._has}
+        kinds = {kind for kind, _, _ in facts}
+        self._corrected |= "superseded" in kinds
+        self.members.any |= "member" in kinds
         corrected = [event_id for kind, event_id, _ in facts if kind == "superseded"]
         for body in self.store.bodies_of(corrected):
             self._concern(stored(body))
@@ -208,6 +214,7 @@ class Ledger:
             self._touched.people.add(event.subject)
         if event.account is not None:
             self._touched.accounts.add(event.account)
+        self._touched.accounts.update(self.policy.accounts.named(event))
         if event.event_type == "scope_linked":
             self._touched.names.update(s.id for s in event.scopes if s.grain == "item")
 
@@ -262,8 +269,11 @@ class Ledger:
             self._touch_all(self._touched)
             self._fold()  # links that wait are taken in
             self.store.identities.clear()
-            for body in self.store.link_events():
-                self.identities.learn(stored(body))
+            for body in self.store.events_about_ids():
+                event = stored(body)
+                self.identities.learn(event)
+                self.store.keep_facts(facts_of(event, self.policy.accounts))
+            self.members.any = self.store.has_facts("member")
             self._touch_all(self._touched)
             self._read_all = True
         self.store.keep_note("policy", rules)
@@ -284,8 +294,7 @@ class Ledger:
             for subject, kind in self.store.subjects_of_names(touched.names):
                 touched.of(kind).add(subject)
         self._regroup(touched)
-        if self._has["member"]:
-            self._touch_accounts(touched)
+        touched.accounts |= self.members.accounts_of(touched.people)
         for kind in (PEOPLE, ACCOUNTS):
             for subjects in chunks(sorted(touched.of(kind)), SUBJECTS):
                 both = self._fold_some(subjects, kind)
@@ -301,39 +310,16 @@ class Ledger:
 
     def _regroup(self, touched: Touched) -> None:
         """Let the batch's links join and part people and accounts."""
-        for kind, before, after in self.identities.regroup(corrected=self._has["superseded"]):
+        for kind, before, after in self.identities.regroup(corrected=self._corrected):
             touched.of(kind).update(before, before.values(), after.values())
             self._regrouped.update(after.values())
-
-    def _touch_accounts(self, touched: Touched) -> None:
-        """What a member does is part of the account's journey too."""
-        for ids in chunks(sorted(touched.people), CHUNK):
-            group = self._ids_of(ids, PEOPLE)
-            everybody = {name for names in group.values() for name in names} | set(ids)
-            facts = self.store.facts("member", everybody)
-            touched.accounts.update(stored(body).account or "" for body in facts)
-        touched.accounts.discard("")
-
-    def _ids_of(self, ids: Iterable[str], kind: str) -> dict[str, list[str]]:
-        """Canonical id → all ids of that person or account, for the given ids."""
-        wanted = list(ids)
-        if not self.identities.any:
-            return {name: [name] for name in wanted}
-        canonical = self.store.identities.canonical(kind, wanted)
-        groups: dict[str, list[str]] = {
-            name: [] if name in canonical else [name] for name in wanted
-        }
-        groups |= {name: [] for name in canonical.values()}
-        for name, member in self.store.identities.group(kind, set(canonical.values())):
-            groups[name].append(member)
-        return groups
 
     def _fold_some(self, subjects: Sequence[str], kind: str) -> set[str]:
         """Fold these subjects and write what changed.
 
         Tells the ids that are, or were, an account's as well.
         """
-        groups = self._ids_of(subjects, kind)
+        groups = self.identities.ids_of(subjects, kind)
         views = self.store.customers_of(groups)
         others = {subject for subject, view in views.items() if view[1] != kind}
         if kind == ACCOUNTS:
@@ -347,7 +333,12 @@ class Ledger:
         at = isoformat(self.as_of)
         for subject, ids in groups.items():
             folded = fold_subject(
-                self.model, events.get(subject, ()), subject, self._catalogue, self.as_of
+                self.model,
+                events.get(subject, ()),
+                subject,
+                self._catalogue,
+                self.as_of,
+                is_account=kind == ACCOUNTS,
             )
             for record in folded.records:
                 row = stage_row(record)
@@ -367,6 +358,8 @@ class Ledger:
                 gone.append(subject)
             names += [(name, subject) for name in folded.other_names]
             doubts += list(own_doubts(subject, kind, folded))
+        if kind == ACCOUNTS:
+            doubts += self.members.doubts(groups)
         retracted += [(at, *key, 0) for key in old]
         self.store.keep_stages(stages)
         self.store.drop_stages(old)
@@ -416,45 +409,28 @@ class Ledger:
         for name, stored_before in self.store.events_of(COLUMN[kind], wanted, until=until):
             if stored_before is not None:
                 found.setdefault(owner[name], []).extend(decode_many(stored_before))
-        if kind == ACCOUNTS and self._has["member"]:
-            self._add_members(owner, found)
-        if self._has["superseded"]:
+        if kind == ACCOUNTS:
+            for account, own in self.members.events_of(owner).items():
+                found.setdefault(account, []).extend(own)
+        if self._corrected:
             found = {name: self._not_superseded(events) for name, events in found.items()}
         return found
 
-    def _add_members(self, owner: Mapping[str, str], found: dict[str, list[JourneyEvent]]) -> None:
-        """Add what members did while they belonged to an account and named no account."""
-        facts = [stored(body) for body in self.store.facts("member_of", owner)]
-        joined = memberships(self._not_superseded(facts))
-        people = self._ids_of({member.subject for member in joined}, PEOPLE)
-        canonical = {name: subject for subject, ids in people.items() for name in ids}
-        events: dict[str, list[JourneyEvent]] = {}
-        for name, bodies in self.store.events_of("subject", canonical):
-            own = decode_many(bodies) if bodies is not None else []
-            events.setdefault(canonical[name], []).extend(e for e in own if e.account is None)
-        for member in joined:
-            person = canonical.get(member.subject, member.subject)
-            found.setdefault(owner[member.account], []).extend(
-                event
-                for event in events.get(person, ())
-                if member.since <= event.occurred_at
-                and (member.until is None or event.occurred_at < member.until)
-            )
-
     def _not_superseded(self, events: list[JourneyEvent]) -> list[JourneyEvent]:
-        if not self._has["superseded"] or not events:
+        if not self._corrected or not events:
             return events
         superseded = self.store.superseded_among(event.event_id for event in events)
         return [event for event in events if event.event_id not in superseded]
 
 
-def facts_of(event: JourneyEvent) -> list[tuple[str, str, str]]:
+def facts_of(event: JourneyEvent, accounts: AccountRules) -> list[tuple[str, str, str]]:
     """(kind, id, event id) of what an event says about ids, beside what happened."""
     facts: list[tuple[str, str]] = []
     if event.supersedes is not None:
         facts.append(("superseded", event.supersedes))
-    if event.event_type in ("account_joined", "account_left"):
-        facts += [("member", event.subject or ""), ("member_of", event.account or "")]
+    named = accounts.named(event)
+    if named or any(True for _ in accounts.declared(event)):
+        facts += [("member", event.subject or ""), *(("member_of", name) for name in named)]
     elif event.event_type == "scope_linked":
         facts += [("item", scope.id) for scope in event.scopes if scope.grain == "item"]
     elif event.subject is None and event.account is None and event.event_type not in FACTS:

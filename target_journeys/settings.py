@@ -12,7 +12,7 @@ from singer_sdk.exceptions import ConfigValidationError
 from journeys.settings import BUILT_IN, TOP_LEVEL
 from target_journeys.destinations import DESTINATIONS
 from target_journeys.destinations.base import Destination
-from target_journeys.people_settings import IdentitySettings
+from target_journeys.people_settings import AccountSettings, IdentitySettings
 from target_journeys.policy import Policy
 
 _Destinations = create_model(
@@ -47,6 +47,10 @@ class Settings(BaseModel):
         default_factory=IdentitySettings,
         description="Whom links may join: limits, and ids that name nobody.",
     )
+    accounts: AccountSettings = Field(
+        default_factory=AccountSettings,
+        description="Who belongs to which account, beside what events say.",
+    )
     as_of: AwareDatetime | None = Field(
         None,
         description="Judge conditions at this moment instead of now (replays, demonstrations).",
@@ -62,7 +66,7 @@ class Settings(BaseModel):
 
     def policy(self) -> Policy:
         """What may be done with people."""
-        return Policy(identity=self.identity.rules())
+        return Policy(identity=self.identity.rules(), accounts=self.accounts.rules())
 
     def moment(self, now: datetime) -> datetime:
         """The moment at which conditions are judged."""

@@ -203,10 +203,11 @@ class SQLiteStore:
         return bool(found[0])
 
     def subjects(self) -> Iterator[tuple[str, str]]:
-        """(id, "people" or "accounts") of everybody who has events."""
+        """(id, "people" or "accounts") of everybody who has events, perhaps more than once."""
         return self.connection.execute(
             "select distinct subject, 'people' from event_log where subject is not null "
             "union all select distinct account, 'accounts' from event_log where account is not null"
+            " union all select subject, kind from customers"  # accounts that no event names
         )
 
     # -- products and items ----------------------------------------------------------------
@@ -251,10 +252,11 @@ class SQLiteStore:
         )
         return found.fetchall()
 
-    def link_events(self) -> Iterator[str]:
-        """Every event that says something about two ids, as JSON; reads all events."""
+    def events_about_ids(self) -> Iterator[str]:
+        """Every event that may say who is whom or who belongs where, as JSON; reads all events."""
         found = self.connection.execute(
-            "select body from event_log where body like '%\"identity_%linked\"%'"
+            "select body from event_log where body like '%\"identity_%linked\"%' "
+            "or body like '%\"profile_observed\"%'"
         )
         return (body for (body,) in found)
 

@@ -39,6 +39,7 @@ class SQLiteIdentities:
         """Forget everything; it can be computed from the events."""
         self.connection.execute("delete from pairs")
         self.connection.execute("delete from identities")
+        self.connection.execute("delete from mailboxes")
 
     # -- groups ----------------------------------------------------------------------------
 
@@ -142,6 +143,21 @@ class SQLiteIdentities:
                 if row.pair.tie or row.pair.unlinked
             ),
         )
+
+    # -- addresses by domain ---------------------------------------------------------------
+
+    def keep_mailboxes(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Store (account of a domain, e-mail id)."""
+        self.connection.executemany("insert or ignore into mailboxes values (?, ?)", sorted(rows))
+
+    def mailboxes(self, accounts: Iterable[str], most: int) -> list[tuple[str, str]]:
+        """(account, e-mail id) of these domains; one more than ``most`` where there are more."""
+        found: list[tuple[str, str]] = []
+        for account in accounts:
+            found += self.connection.execute(
+                "select account, id from mailboxes where account = ? limit ?", (account, most + 1)
+            )
+        return found
 
     def _one(self, sql: str) -> Any:
         return self.connection.execute(sql).fetchone()[0]

@@ -130,9 +130,9 @@ def events_and_journeys(db: Database) -> None:
         db.execute(statement)
 
 
-@migrations(name="0002 identities with limits")
-def identities_with_limits(db: Database) -> None:
-    """Pairs of ids in place of facts about links; the next run computes them from the events."""
+@migrations(name="0002 people")
+def people(db: Database) -> None:
+    """Pairs of ids in place of facts about links; the next run finds them in the events."""
     for statement in (
         # `apart`: 0 joined, so that the ties of a group are neighbours; 1 kept apart by a limit;
         # 2 unlinked, or an id that names nobody. Moments are microseconds since 1970, which sort.
@@ -159,6 +159,8 @@ def identities_with_limits(db: Database) -> None:
         "primary key (kind, id)) without rowid",
         "create index identities_canonical on identities (kind, canonical)",
         "delete from facts where kind = 'link'",
+        "create table mailboxes (account text not null, id text not null, "
+        "primary key (account, id)) without rowid",
         "drop view unresolved",
         "create view unresolved as "
         "select id as stream, 'no customer' as reason, count(*) as count from facts "

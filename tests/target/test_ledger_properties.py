@@ -11,6 +11,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from journeys.accounts import AccountRules
 from journeys.identity import Rules
 from target_journeys.ledger import Ledger
 from target_journeys.outbox import Outbox
@@ -21,7 +22,7 @@ from target_journeys.stores.sqlite import SQLiteStore
 MODEL = load("standard")
 AS_OF = datetime(2027, 1, 1, tzinfo=UTC)
 START = datetime(2026, 1, 1, tzinfo=UTC)
-PEOPLE = ["email:ana", "email:bo", "ga4_client:1", "ga4_client:2"]
+PEOPLE = ["email:ana", "email:bo", "ga4_client:1", "email:cy@acme.test", "email:di@acme.test"]
 ACCOUNTS = ["crm:acme", "crm:zeta", "erp:9", "email:bo"]  # the last is a person's id, too
 KINDS = [
     "product_viewed",
@@ -40,10 +41,16 @@ KINDS = [
     "identity_unlinked",
     "account_joined",
     "account_left",
+    "profile_observed",
     "scope_linked",
 ]
 TABLES = ("journey_stages", "customers", "identities", "links", "unresolved")
-POLICIES = [Policy(), Policy(identity=Rules(ids=2)), Policy(identity=Rules(of_one_kind=1))]
+POLICIES = [
+    Policy(),
+    Policy(identity=Rules(ids=2)),
+    Policy(identity=Rules(of_one_kind=1)),
+    Policy(accounts=AccountRules(fields={"company": "crm"}, email_domain=True, most_of_domain=2)),
+]
 
 
 @st.composite
@@ -79,6 +86,12 @@ def event(draw, ids: list[str]) -> dict[str, Any]:
     if kind.startswith("identity"):
         ids_of_kind = PEOPLE if found["subject"] else ACCOUNTS
         found["properties"] = {"linked": draw(st.sampled_from(ids_of_kind))}
+    if kind == "profile_observed":
+        found["properties"] = draw(
+            st.sampled_from(
+                [{"company": "acme"}, {"company": None}, {"domain": "acme.test"}, {"title": "CEO"}]
+            )
+        )
     return found
 
 
