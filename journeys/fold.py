@@ -62,8 +62,14 @@ def fold_subject(
     subject: str,
     catalogue: Catalogue,
     as_of: datetime | None,
+    *,
+    is_account: bool = False,
 ) -> Folded:
-    """As :func:`fold`, with what could not be attributed."""
+    """As :func:`fold`, with what could not be attributed.
+
+    For an account, the events that name none are what its members do for themselves; a category
+    may keep these out (``account_journeys``).
+    """
     kept = in_order(model, events)
     folded = Folded()
     lines: dict[tuple[str, str], Line] = {}
@@ -78,7 +84,10 @@ def fold_subject(
             if meaning.opens_journey:
                 folded.unresolved[event.source, NO_PRODUCT, event.subject is not None] += 1
             continue
+        of_member = is_account and event.account is None
         for route in routes(model, catalogue, event, meaning, folded):
+            if of_member and not route.category.account_journeys:
+                continue
             line = lines.get(route.key)
             if line is None:
                 line = lines[route.key] = Line(model, route)

@@ -10,6 +10,8 @@ TOP_LEVEL: tuple[str, ...] = (
     "stage_model",
     "store",
     "destinations",
+    "identity",
+    "accounts",
     "start_date",
     "as_of",
     "fail_on_refused",

@@ -14,6 +14,8 @@ from singer_sdk.exceptions import ConfigValidationError
 from journeys.settings import BUILT_IN, TOP_LEVEL
 from target_journeys.destinations import DESTINATIONS
 from target_journeys.destinations.base import Destination
+from target_journeys.people_settings import AccountSettings, IdentitySettings
+from target_journeys.policy import Policy
 
 _Destinations = create_model(
     "_Destinations",
@@ -43,6 +45,14 @@ class Settings(BaseModel):
         default_factory=_Destinations,
         description="Who is told of changes; being there switches a destination on.",
     )
+    identity: IdentitySettings = Field(
+        default_factory=IdentitySettings,
+        description="Whom links may join: limits, and ids that name nobody.",
+    )
+    accounts: AccountSettings = Field(
+        default_factory=AccountSettings,
+        description="Who belongs to which account, beside what events say.",
+    )
     as_of: AwareDatetime | None = Field(
         None,
         description="Judge conditions at this moment instead of now (replays, demonstrations).",
@@ -55,6 +65,10 @@ class Settings(BaseModel):
         """The destinations that are switched on, by name."""
         found = {name: getattr(self.destinations, name) for name in DESTINATIONS}
         return {name: member for name, member in found.items() if member is not None}
+
+    def policy(self) -> Policy:
+        """What may be done with people."""
+        return Policy(identity=self.identity.rules(), accounts=self.accounts.rules())
 
     def moment(self, now: datetime) -> datetime:
         """The moment at which conditions are judged."""

@@ -62,7 +62,8 @@ class TargetJourneys(Target):
                 "Config validation failed", errors=[str(error)], schema={}
             ) from None
         self.outbox = Outbox(settings.active_destinations())
-        self.ledger = Ledger(self.store, model, self.outbox, settings.moment(datetime.now(UTC)))
+        moment = settings.moment(datetime.now(UTC))
+        self.ledger = Ledger(self.store, model, self.outbox, moment, settings.policy())
         self.keys: dict[str, list[str]] = {}  # stream → key properties, from its SCHEMA
         self.unused: Counter[str] = Counter()  # stream without a rule → records
         self.sent = Sent()

@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from target_journeys.stores.base import Appended, EventRow, StoreError, UnmappedRow
+from target_journeys.stores.sqlite_identities import SQLiteIdentities
 from target_journeys.stores.sqlite_schema import CUSTOMER_COLUMNS, STAGE_COLUMNS, migrations
 
 BUSY_TIMEOUT_S = 60  # a second writer waits this long for the first
@@ -51,6 +52,7 @@ class SQLiteStore:
                 Path(path).chmod(0o600)  # it holds personal data
             self.db = Database(connection)
             self.connection = connection
+            self.identities = SQLiteIdentities(connection)
             connection.execute(f"pragma page_size = {PAGE_BYTES}")  # of a new file
             connection.execute("pragma journal_mode = wal")
             connection.execute("pragma synchronous = normal")
@@ -201,35 +203,11 @@ class SQLiteStore:
         return bool(found[0])
 
     def subjects(self) -> Iterator[tuple[str, str]]:
-        """(id, "people" or "accounts") of everybody who has events."""
+        """(id, "people" or "accounts") of everybody who has events, perhaps more than once."""
         return self.connection.execute(
             "select distinct subject, 'people' from event_log where subject is not null "
             "union all select distinct account, 'accounts' from event_log where account is not null"
-        )
-
-    # -- facts about ids -------------------------------------------------------------------
-
-    def canonical(self, ids: Iterable[str]) -> dict[str, str]:
-        """Id → canonical id, for those that belong to a group."""
-        return dict(
-            self.connection.execute(
-                "select id, canonical from identities where id in (select value from json_each(?))",
-                (json.dumps(list(ids)),),
-            )
-        )
-
-    def group(self, canonical_ids: Iterable[str]) -> list[tuple[str, str]]:
-        """(canonical id, id) of everybody in these groups."""
-        return self.connection.execute(
-            "select canonical, id from identities where canonical in "
-            "(select value from json_each(?))",
-            (json.dumps(list(canonical_ids)),),
-        ).fetchall()
-
-    def keep_identities(self, canonical: dict[str, str]) -> None:
-        """Store who belongs to whom."""
-        self.connection.executemany(
-            "insert or replace into identities (id, canonical) values (?, ?)", canonical.items()
+            " union all select subject, kind from customers"  # accounts that no event names
         )
 
     # -- products and items ----------------------------------------------------------------
@@ -273,6 +251,14 @@ class SQLiteStore:
             (wanted,),
         )
         return found.fetchall()
+
+    def events_about_ids(self) -> Iterator[str]:
+        """Every event that may say who is whom or who belongs where, as JSON; reads all events."""
+        found = self.connection.execute(
+            "select body from event_log where body like '%\"identity_%linked\"%' "
+            "or body like '%\"profile_observed\"%'"
+        )
+        return (body for (body,) in found)
 
     # -- journeys --------------------------------------------------------------------------
 
