@@ -42,6 +42,8 @@ KINDS = [
     "account_joined",
     "account_left",
     "profile_observed",
+    "consent_given",
+    "consent_withdrawn",
     "scope_linked",
 ]
 TABLES = ("journey_stages", "customers", "identities", "links", "unresolved")
@@ -50,6 +52,7 @@ POLICIES = [
     Policy(identity=Rules(ids=2)),
     Policy(identity=Rules(of_one_kind=1)),
     Policy(accounts=AccountRules(fields={"company": "crm"}, email_domain=True, most_of_domain=2)),
+    Policy(purpose="service"),
 ]
 
 
