@@ -121,8 +121,12 @@ def forget_command(subject: str, config: Path, *, dry_run: bool, as_json: bool) 
     except StageModelError as error:
         click.echo(str(error), err=True)
         sys.exit(CONFIGURATION)
-    except (StoreError, sqlite3.OperationalError) as error:
-        raise click.ClickException(f"{error}. Run it again when no other run uses it.") from None
+    except StoreError as error:
+        raise click.ClickException(str(error)) from None
+    except sqlite3.OperationalError as error:
+        raise click.ClickException(
+            f"The store is in use ({error}). Run this again when no other run uses it."
+        ) from None
     finally:
         store.close()
     if as_json:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from target_journeys.events import stored
+from target_journeys.explain import who
 from target_journeys.forgotten import Forgotten, entry, traces
-from target_journeys.identities import PEOPLE
+from target_journeys.identities import ACCOUNTS, PEOPLE
 from target_journeys.ledger import Ledger, event_rows
-from target_journeys.stores.base import UnmappedRow
+from target_journeys.stores.base import StoreError, UnmappedRow
 from target_journeys.stores.sqlite import SQLiteStore
 
 
@@ -61,9 +62,12 @@ class Receipt:
 def forget(ledger: Ledger, name: str, *, dry_run: bool = False) -> Receipt:
     """Erase a person, by any id, from the store, and tell the destinations; or only count.
 
-    Raises ``sqlite3.OperationalError`` when somebody else uses the store.
+    Raises :class:`StoreError` for an account, and ``sqlite3.OperationalError`` when somebody else
+    uses the store.
     """
     store = ledger.store
+    if who(store, name)[0] == ACCOUNTS:
+        raise StoreError("SUBJECT: this is an account. Name one of the ids of a person")
     root = store.identities.canonical(PEOPLE, [name]).get(name, name)
     ids = sorted({name, root, *(each for _, each in store.identities.group(PEOPLE, [root]))})
     salt = bytes.fromhex(store.note("forgotten salt") or secrets.token_hex(32))

@@ -51,8 +51,8 @@ class Tally:
     new: int = 0
     products: int = 0
     set_aside: int = 0  # records that were not set aside before
-    forgotten: int = 0  # events of people who were forgotten
     set_aside_events: int = 0  # of these: events and products that are not what they should be
+    forgotten: int = 0  # events of people who were forgotten
     stages_changed: int = 0
 
 
@@ -258,6 +258,8 @@ class Ledger:
             self._touched.people.add(event.subject)
         if event.account is not None:
             self._touched.accounts.add(event.account)
+        if event.event_type not in FACTS:
+            return
         self._touched.accounts.update(self.policy.accounts.named(event))
         if event.event_type == "scope_linked":
             self._touched.names.update(s.id for s in event.scopes if s.grain == "item")
@@ -380,6 +382,7 @@ class Ledger:
         old = {row[:KEY_LENGTH]: row for row in self.store.stages_of(views)}
         stages, customers, visits, again = [], [], [], []
         consents: dict[str, dict[str, bool]] = {}
+        silent: list[str] = []  # who did not consent to having journeys
         decided: set[str] = set()  # ids of those who may allow something else now
         retracted, gone, names, doubts = [], [], [], []
         at = isoformat(self.as_of)
@@ -396,6 +399,7 @@ class Ledger:
                 consents[subject] = folded.consents
                 if not allows(folded.consents, self.policy.purpose):
                     folded = withheld(folded)
+                    silent.append(subject)
             decides = subject in views and views[subject][CONSENTS] != json_text(folded.consents)
             if decides or subject not in views or subject in self._regrouped:
                 decided.update(ids)
@@ -425,6 +429,7 @@ class Ledger:
         self.store.keep_stages(stages)
         self.store.drop_stages(old)
         self.store.retract_visits(retracted)
+        self.store.drop_visits(name for name in silent if name in views)
         self.store.keep_visits(visits)
         self.store.keep_customers(customers)
         self.store.drop_customers(gone)

@@ -317,6 +317,12 @@ class SQLiteStore:
             rows,
         )
 
+    def drop_visits(self, subjects: Iterable[str]) -> None:
+        """Delete the stays of people who no longer allow that they are kept."""
+        self.connection.executemany(
+            "delete from stage_visits where subject = ?", ((subject,) for subject in subjects)
+        )
+
     def customers_of(self, subjects: Iterable[str]) -> dict[str, tuple[object, ...]]:
         """The unified view of these subjects: subject → row."""
         found = self.connection.execute(

@@ -92,6 +92,7 @@ def test_without_consent_there_may_be_no_journey_at_all(kept):
     assert kept.ask(counts) == [("crm:acme", 1), (BO, 1)]
     sync(kept, SCHEMA, consent(4, "withdrawn", "service", subject=BO), **rule)
     assert kept.ask(counts) == []
+    assert kept.ask("select * from stage_visits where subject = ?", BO) == []
     sync(kept, SCHEMA)
     assert kept.ask(counts) == [("crm:acme", 2), (ANA, 1), (BO, 1)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -188,3 +189,23 @@ def test_a_run_says_nothing_of_whom_it_left_out(kept, config, caplog, capsys):
     run = sync(kept, *HISTORY, **config)
     said = (run.summary() + caplog.text + "".join(capsys.readouterr())).lower().encode()
     assert not [trace for trace in TRACES if trace in said]
+
+
+def test_an_account_is_not_a_person_to_forget(kept, config):
+    sync(kept, *HISTORY, **config)
+    done = forget("crm:acme")
+    assert (done.exit_code, "this is an account" in done.output) == (1, True)
+    assert kept.ask("select * from forgotten") == []
+
+
+def test_a_store_that_is_in_use_is_left_alone(kept, config, monkeypatch):
+    sync(kept, *HISTORY, **config)
+    monkeypatch.setattr("target_journeys.stores.sqlite.BUSY_TIMEOUT_S", 0)
+    other = sqlite3.connect(kept.path, isolation_level=None)
+    try:
+        other.execute("begin immediate")
+        done = forget(ANA)
+    finally:
+        other.close()
+    assert (done.exit_code, "is being written by another run" in done.output) == (1, True)
+    assert kept.ask("select * from forgotten") == []
