@@ -12,6 +12,7 @@ TOP_LEVEL: tuple[str, ...] = (
     "destinations",
     "identity",
     "accounts",
+    "consent",
     "start_date",
     "as_of",
     "fail_on_refused",

