@@ -8,12 +8,15 @@ from typing import Any
 
 import msgspec
 
+from journeys.event import JourneyEvent, isoformat
 from journeys.fold import Folded, StageRecord
-from target_journeys.stores.sqlite_schema import STAGE_COLUMNS
+from target_journeys.stores.sqlite_schema import CUSTOMER_COLUMNS, STAGE_COLUMNS
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 JSON_COLUMNS = frozenset({"stages_skipped", "path", "regions", "candidates"})
 PATH = STAGE_COLUMNS.index("path")
+CONSENTS = CUSTOMER_COLUMNS.index("consents")
+ANSWER = ("score", "scale")  # properties of an answer that people look at
 KEY_LENGTH = 4  # subject, grain, scope id, episode
 
 
@@ -98,6 +101,19 @@ def customer_row(subject: str, kind: str, ids: Sequence[str], folded: Folded) ->
         }
         for record in now
     ]
+    everything = [
+        {
+            "category": record.category,
+            "scope_grain": record.scope_grain,
+            "scope_id": record.scope_id,
+            "episode": record.episode,
+            "stage": record.stage,
+            "headline": record.headline,
+            "outcome": record.outcome,
+        }
+        for record in folded.records
+    ]
+    feedback = {kind: answer(event) for kind, event in sorted(folded.feedback.items())}
     return (
         subject,
         kind,
@@ -107,7 +123,18 @@ def customer_row(subject: str, kind: str, ids: Sequence[str], folded: Folded) ->
         json_text(headlines),
         folded.touchpoints,
         *moments((folded.first_at, folded.last_at)),
+        json_text(everything),
+        json_text(feedback),
+        json_text(folded.consents),
     )
+
+
+def answer(event: JourneyEvent) -> dict[str, Any]:
+    """What a customer answered last, when, and about what."""
+    found: dict[str, Any] = {"at": isoformat(event.occurred_at)}
+    found |= {name: event.properties[name] for name in ANSWER if name in event.properties}
+    about = [scope.id for scope in event.scopes]
+    return found | ({"about": about} if about else {})
 
 
 def visit_rows(

