@@ -126,7 +126,7 @@ class Outbox:
                 total.rehearsed += self._rehearse(store, name, destination)
                 continue
             started = isoformat(self._now())  # a row that must wait is not tried again in this run
-            while rows := store.waiting(name, started, destination.batch):
+            while rows := list(store.waiting(name, started, destination.batch)):
                 deliveries = self._deliveries(store, name, destination, rows)
                 try:
                     verdicts = self._send(destination, deliveries)
@@ -223,14 +223,15 @@ class Outbox:
 
     def _rehearse(self, store: SQLiteStore, name: str, destination: Destination) -> int:
         """Write the requests that would be sent; nothing is marked as sent. How many rows."""
-        rows = store.waiting(name, "9999", -1)
+        rehearsed = 0
         with Path(f"{name}.dry-run.jsonl").open("w", encoding="utf-8") as out:
-            for part in chunks(rows, destination.batch):
+            for part in chunks(store.waiting(name, "9999", -1), destination.batch):
                 request = destination.request(self._deliveries(store, name, destination, part))
                 body = request.data.decode() if isinstance(request.data, bytes) else request.json
                 line = {"method": request.method, "url": request.url, "body": body}
                 out.write(json_text(line) + "\n")
-        return len(rows)
+                rehearsed += len(part)
+        return rehearsed
 
 
 def check(response: requests.Response, now: datetime) -> None:

@@ -12,6 +12,7 @@ from journeys.fold import Folded, StageRecord
 from target_journeys.stores.sqlite_schema import STAGE_COLUMNS
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
+_decode = msgspec.json.Decoder().decode
 JSON_COLUMNS = frozenset({"stages_skipped", "path", "regions", "candidates"})
 PATH = STAGE_COLUMNS.index("path")
 KEY_LENGTH = 4  # subject, grain, scope id, episode
@@ -79,11 +80,11 @@ def moments(values: Sequence[datetime | None]) -> list[str | None]:
 
 def as_mapping(row: Sequence[object]) -> dict[str, Any]:
     """A row of journey_stages as people and destinations see it."""
-    found = {
-        name: msgspec.json.decode(str(value)) if name in JSON_COLUMNS else value
-        for name, value in zip(STAGE_COLUMNS, row, strict=True)
-    }
-    return found | {"disagreement": bool(found["disagreement"])}
+    found: dict[str, Any] = dict(zip(STAGE_COLUMNS, row, strict=True))
+    for name in JSON_COLUMNS:
+        found[name] = _decode(found[name])
+    found["disagreement"] = bool(found["disagreement"])
+    return found
 
 
 def customer_row(subject: str, kind: str, ids: Sequence[str], folded: Folded) -> tuple[object, ...]:
@@ -118,8 +119,8 @@ def visit_rows(
     start = 0
     retract_from = None
     if old is not None:
-        before = msgspec.json.decode(str(old[PATH]))
-        after = msgspec.json.decode(str(new[PATH]))
+        before = _decode(str(old[PATH]))
+        after = _decode(str(new[PATH]))
         while start < len(before) and start < len(after) and before[start] == after[start]:
             start += 1
         retract_from = start if start < len(before) else None
