@@ -14,7 +14,11 @@ from target_journeys.stores.sqlite_schema import STAGE_COLUMNS
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder().decode
 JSON_COLUMNS = frozenset({"stages_skipped", "path", "regions", "candidates"})
+JSON_PLACES = [  # and what stands there for nothing
+    (STAGE_COLUMNS.index(name), "{}" if name == "regions" else "[]") for name in JSON_COLUMNS
+]
 PATH = STAGE_COLUMNS.index("path")
+DISAGREEMENT = STAGE_COLUMNS.index("disagreement")
 KEY_LENGTH = 4  # subject, grain, scope id, episode
 
 
@@ -24,52 +28,12 @@ def json_text(value: object) -> str:
 
 
 def stage_row(record: StageRecord) -> tuple[object, ...]:
-    """A stage record in the order of STAGE_COLUMNS."""
-    entered_at, since, next_check_at, ended_at, first_at, last_at, valid_as_of = moments(
-        (
-            record.stage_entered_at,
-            record.condition_since,
-            record.next_check_at,
-            record.ended_at,
-            record.first_event_at,
-            record.last_event_at,
-            record.valid_as_of,
-        )
-    )
-    return (
-        record.subject,
-        record.scope_grain,
-        record.scope_id,
-        record.episode,
-        record.product,
-        record.category,
-        record.account,
-        record.stage,
-        entered_at,
-        record.previous_stage,
-        json_text(record.stages_skipped) if record.stages_skipped else "[]",
-        json_text(record.path),
-        record.cycle,
-        json_text(record.regions) if record.regions else "{}",
-        record.condition,
-        since,
-        next_check_at,
-        record.outcome,
-        record.reason,
-        record.evidence,
-        ended_at,
-        record.headline,
-        record.crm_stage,
-        record.observed_stage,
-        int(record.disagreement),
-        json_text(record.candidates) if record.candidates else "[]",
-        record.derived_from,
-        first_at,
-        last_at,
-        record.event_count,
-        valid_as_of,
-        record.model_hash,
-    )
+    """A stage record in the order of STAGE_COLUMNS, which is that of its fields."""
+    row: list[object] = list(msgspec.to_builtins(record))
+    for place, empty in JSON_PLACES:
+        row[place] = json_text(row[place]) if row[place] else empty
+    row[DISAGREEMENT] = int(record.disagreement)
+    return tuple(row)
 
 
 def moments(values: Sequence[datetime | None]) -> list[str | None]:
