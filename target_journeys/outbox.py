@@ -152,6 +152,7 @@ class Outbox:
         subjects = {str(key[0]) for key in keys.values()}
         known = {row[:KEY_LENGTH]: row for row in store.stages_of(subjects)}
         at, sees = isoformat(self._now()), destination.sees()
+        unseen = [name for name in STAGE_COLUMNS if name not in sees]
         found = []
         for kind, key, op, version, content, payload in rows:
             if kind == "transition":
@@ -159,10 +160,12 @@ class Outbox:
             else:
                 stage = known.get(keys[key])
                 op = "delete" if stage is None else op
-                data = dict(zip(STAGE_COLUMNS, keys[key], strict=False))
                 if op == "upsert" and stage is not None:
-                    record = as_mapping(stage)
-                    data = {field: record[field] for field in sees}
+                    data = as_mapping(stage)
+                    for field in unseen:
+                        del data[field]
+                else:
+                    data = dict(zip(STAGE_COLUMNS, keys[key], strict=False))
             text = f"journeys|{name}|{key}|{version}|{op}|{content}"
             delivery_id = hashlib.sha256(text.encode()).hexdigest()
             found.append(Delivery(delivery_id, kind, op, key, version, at, data))
