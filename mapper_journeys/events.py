@@ -36,6 +36,8 @@ from mapper_journeys.values import (
 )
 from mapper_journeys.wire import EventRecord, Made
 
+LINKING = ("identity_linked", "identity_unlinked")  # rules that speak of ids and of nothing else
+
 
 @dataclass(frozen=True, slots=True)
 class KnownNames:
@@ -81,6 +83,7 @@ def compile_event(
     properties = compile_mapping(rule.properties, "properties", reach)
     extras = _compile_extras(rule, stream, reach, known=known)
     links = _links(subject_links, account_links)
+    links_alone = fixed_type in LINKING and links is not None and "linked" not in rule.properties
 
     def make(row: Row, key: str | None, made: list[Made], part: str = "") -> None:
         moment = occurred_at(row)
@@ -119,7 +122,8 @@ def compile_event(
             made.append(event)
             return
         linked = links(row)  # before anything is appended, because it may fail
-        made.append(event)
+        if not links_alone:
+            made.append(event)
         _add_links(linked, event, event_id, made, inside_each=part != "")
 
     return make
@@ -292,13 +296,14 @@ def _add_links(
     *,
     inside_each: bool,
 ) -> None:
-    """Append the `identity_linked` events that an event implies, each of them once."""
+    """Append the links that an event implies, each of them once; or what undoes them."""
     moment = event.occurred_at[:-1]
+    unlinks = event.event_type == "identity_unlinked"
     for field, first, other in links:
         pair = f"{first}={other}" if inside_each else other  # elements may link one id to several
         link = EventRecord(
             event_id(event.source_key, moment, f"link:{pair}"),
-            "identity_linked",
+            "identity_unlinked" if unlinks else "identity_linked",
             event.occurred_at,
             event.source,
             event.source_key,

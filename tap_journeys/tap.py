@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import Counter
+from functools import cached_property
 from json import JSONDecodeError
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
@@ -14,8 +16,10 @@ from singer_sdk.exceptions import ConfigValidationError, MappingError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.tap_base import CliTestOptionValue
 
+from tap_journeys.check import check
 from tap_journeys.settings import check_others, check_sources, json_schema
-from tap_journeys.sources.base import SourceStream, wrong_configuration
+from tap_journeys.side_by_side import SideBySide
+from tap_journeys.sources.base import ApiStream, SourceStream, wrong_configuration
 from tap_journeys.writer import BufferedWriter
 
 if TYPE_CHECKING:
@@ -55,6 +59,12 @@ class TapJourneys(Tap):
             raise wrong_configuration("sources: two streams have the same name")
         return streams
 
+    @cached_property
+    def side_by_side(self) -> SideBySide:
+        """The reading of all selected streams that are read by requests."""
+        streams = self.streams.values()
+        return SideBySide([s for s in streams if isinstance(s, ApiStream) and s.selected])
+
     # The SDK's check prints the values it finds wrong, secrets among them, and there is no public
     # name by which to replace it.
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
@@ -92,7 +102,7 @@ class TapJourneys(Tap):
                 elif test == CliTestOptionValue.Schema.value:
                     self.write_schemas()
                 else:
-                    self.run_connection_test()
+                    return self._test()
             finally:
                 if isinstance(self.message_writer, BufferedWriter):
                     self.message_writer.flush()
@@ -103,21 +113,36 @@ class TapJourneys(Tap):
             return FAILED
         return self._summarise()
 
+    def _test(self) -> int:
+        """Write one record of each stream of files, and say what the other sources let us read."""
+        streams = [stream for stream in self.streams.values() if stream.selected]
+        asked = [stream for stream in streams if isinstance(stream, ApiStream)]
+        self.run_sync_dry_run(streams=[s for s in streams if not isinstance(s, ApiStream)])
+        findings = list(check(self, self.sources, asked))
+        for finding in findings:
+            click.echo(f"{finding.level:8}{finding.text}", err=True)
+        failed = any(finding.level == "error" for finding in findings)
+        return FAILED if failed else self._summarise()
+
     def _summarise(self) -> int:
         """Say in one line how the run went; its exit code."""
         selected = [stream for stream in self.streams.values() if stream.selected]
         streams = [stream for stream in selected if isinstance(stream, SourceStream)]
-        failures = sum(stream.failures for stream in streams)
-        set_aside = sum(stream.set_aside for stream in streams)
+        failures: Counter[str] = Counter()
+        set_aside: Counter[str] = Counter()
+        for stream in streams:
+            failures[stream.fails] += stream.failures
+            set_aside[stream.breaks] += stream.set_aside
         unfinished = sum(stream.unfinished for stream in streams)
         taken = sum(stream.taken for stream in streams)
         summary = f"{_count(taken, 'record')} of {_count(len(selected), 'stream')}"
         if unfinished:
             summary += f", {_count(unfinished, 'unfinished last line')} left for the next run"
-        if set_aside:
-            summary += f", {_count(set_aside, 'broken line')} set aside"
-        if failures:
-            summary += f", {_count(failures, 'file')} not read"
+        set_aside, failures = +set_aside, +failures
+        for what, number in set_aside.items():
+            summary += f", {_count(number, what)} set aside"
+        for what, number in failures.items():
+            summary += f", {_count(number, what)} not read"
         if set_aside or failures:
             summary += " (see above)"
         click.echo(f"{self.name}: {summary}", err=True)

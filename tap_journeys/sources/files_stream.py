@@ -10,12 +10,11 @@ import glob
 import gzip
 import hashlib
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from singer_sdk.mapper import SameRecordTransform
 
 from tap_journeys.sources.base import SourceStream
 from tap_journeys.sources.files_bytes import Progress, UnreadableError, keeps_ascii, open_lines
@@ -35,7 +34,6 @@ from tap_journeys.sources.files_lines import (
     jsonl_records,
 )
 from tap_journeys.sources.files_parquet import parquet_records
-from tap_journeys.writer import BufferedWriter
 
 if TYPE_CHECKING:
     from singer_sdk import Tap
@@ -86,10 +84,6 @@ class FileStream(SourceStream):
         self.paths = [path for path in found if _is_file(path)]
         super().__init__(tap, schema=schema_of(settings, self.paths), name=settings.name)
         self.primary_keys = list(settings.primary_keys) or [HASH]
-        writer = tap.message_writer
-        self._writer = writer if isinstance(writer, BufferedWriter) else None
-        self._head: bytes | None = None  # start of a message, when nothing changes the records
-        self._stopped = False  # a record could not be written; nothing behind it may be read
         self._path = ""  # the file being read,
         self._progress = Progress()  # how far,
         self._faults = 0  # and how many of its lines were set aside
@@ -98,7 +92,7 @@ class FileStream(SourceStream):
         """Every record that no earlier run has read."""
         if not self.paths:
             self.logger.warning("Stream '%s': no file matches %s", self.name, self.settings.path)
-        self._head = self._record_head()
+        self._head = self.record_head()
         self.stream_state["files"] = files = self._known_files()
         keys = self.settings.primary_keys
         for path in self.paths:
@@ -113,7 +107,7 @@ class FileStream(SourceStream):
                         continue
                     self.taken += 1
                     yield record
-                    if self._stopped:
+                    if self.stopped:
                         return
             except UNREADABLE as error:
                 self.fail(f"{path}: {_why(error)}; what was read of it before is kept.")
@@ -193,35 +187,6 @@ class FileStream(SourceStream):
         if self._faults <= WARNINGS_PER_FILE:
             self.logger.warning("%s, line %s: %s; set aside", self._path, f"{line:,}", fault)
 
-    def generate_child_contexts(
-        self, record: Record, context: Context | None
-    ) -> Iterable[Context | None]:
-        """None: files have no child streams, and asking costs time for every record."""
-        return ()
-
-    def _record_head(self) -> bytes | None:
-        """The start of each message; None if stream maps or the catalog change the records."""
-        plain = (
-            [type(each) for each in self.stream_maps] == [SameRecordTransform]
-            and not self.config.get("flattening_enabled")
-            and all(self.mask.values())
-        )
-        return self._writer.record_head(self.name) if plain and self._writer else None
-
-    # The SDK's way through selection, maps and a message object costs as much as all the rest of
-    # the run together, and there is no public seam around it.
-    def _write_record_message(self, record: Record) -> None:
-        if self._head is not None and self._writer is not None:
-            self._writer.write_record(self._head, record)
-            self.state_manager.is_flushed = False
-            return
-        try:
-            super()._write_record_message(record)
-        except OSError:  # stdout, not the map
-            raise
-        except Exception as error:  # an expression may raise anything, with the record in its text
-            self._stopped = True
-            self.fail(
-                f"{self._path}, line {self._progress.lines + 1:,}: `stream_maps` cannot be applied "
-                f"({type(error).__name__}); mend them and run again, nothing behind it was read."
-            )
+    def place(self) -> str:
+        """The file and line."""
+        return f"{self._path}, line {self._progress.lines + 1:,}"

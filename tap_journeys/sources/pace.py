@@ -1,0 +1,63 @@
+"""How fast a vendor may be asked: one bucket per documented limit, shared by all threads.
+
+Limiter libraries that were looked at keep a rate, but cannot be paused by the vendor's own answer
+or take over the limit that its headers state.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from threading import Lock
+
+MARGIN = 0.02  # share of the window that is left free, because requests arrive unevenly
+LEAST_MARGIN_S = 0.05
+
+
+class Bucket:
+    """At most so many requests in any window of so many seconds; a pause holds for all."""
+
+    def __init__(
+        self,
+        requests: int,
+        per_s: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._clock, self._sleep = clock, sleep
+        self._lock = Lock()
+        self._until = 0.0  # end of the pause
+        self._sent: deque[float] = deque()  # when the requests of the last window went
+        self._resized(requests, per_s)
+
+    def _resized(self, requests: int, per_s: float) -> None:
+        self.requests, self.per_s = max(1, requests), per_s
+        self._window = per_s + max(per_s * MARGIN, LEAST_MARGIN_S)
+
+    def resize(self, requests: int, per_s: float) -> None:
+        """Keep the limit that the vendor states, in place of the documented one."""
+        with self._lock:
+            if (requests, per_s) != (self.requests, self.per_s):
+                self._resized(requests, per_s)
+
+    def pause(self, seconds: float) -> None:
+        """Let nobody ask before so many seconds have passed."""
+        with self._lock:
+            self._until = max(self._until, self._clock() + seconds)
+
+    def wait(self) -> None:
+        """Return when the next request may be sent; it counts as sent at that moment."""
+        while True:
+            with self._lock:
+                now = self._clock()
+                while self._sent and self._sent[0] <= now - self._window:
+                    self._sent.popleft()
+                if now >= self._until and len(self._sent) < self.requests:
+                    self._sent.append(now)
+                    return
+                at = self._until
+                if len(self._sent) >= self.requests:
+                    at = max(at, self._sent[-self.requests] + self._window)
+            self._sleep(max(at - now, 0.001))
