@@ -75,6 +75,7 @@ class HubSpotWorld:
         self.associations: dict[tuple[str, str], dict[int, dict[int, list[int]]]]
         self.associations = defaultdict(lambda: defaultdict(dict))
         self.revision = 0  # counts writes: what was computed before one is stale
+        self._lists: dict[tuple[str, bool], tuple[int, list[CrmObject]]] = {}
         self._ids = count(10_001)
         self._type_ids = count(101)
         self._default_types: dict[tuple[str, str], int] = {}
@@ -178,9 +179,14 @@ class HubSpotWorld:
         return self.objects[kind].get(object_id)
 
     def listed(self, kind: str, *, archived: bool = False) -> list[CrmObject]:
-        rows = self.objects[kind].values()
-        found = [row for row in rows if (row.archived_at is not None) == archived]
-        return sorted(found, key=lambda row: row.id)
+        """Objects in the order of their ids; kept until something is written."""
+        revision, found = self._lists.get((kind, archived), (-1, []))
+        if revision != self.revision:
+            rows = self.objects[kind].values()
+            found = [row for row in rows if (row.archived_at is not None) == archived]
+            found.sort(key=lambda row: row.id)
+            self._lists[kind, archived] = (self.revision, found)
+        return found
 
     def kind(self, name: str) -> str:
         """The plural that stands for a name, singular, number or spelling of a type; KeyError."""

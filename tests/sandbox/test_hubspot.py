@@ -135,6 +135,20 @@ def test_an_address_that_is_too_long_is_refused(hubspot: HubSpot, http: requests
     assert http.get(url).status_code == 414
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/crm/v3/objects/deals?after=x",
+        "/crm/v3/objects/deals?limit=0",
+        "/crm/v3/objects/nothings",
+        "/crm/v3/owners?after=x",
+    ],
+)
+def test_a_bad_request_is_refused(path: str, hubspot: HubSpot, http: requests.Session) -> None:
+    answer = http.get(hubspot.url + path)
+    assert (answer.status_code, answer.json()["category"]) == (400, "VALIDATION_ERROR")
+
+
 # -- search --------------------------------------------------------------------------------------
 
 

@@ -187,6 +187,14 @@ def test_a_type_of_ones_own_is_defined_written_and_associated(
     assert [each["toObjectId"] for each in read.json()["results"][0]["to"]] == [contact]
 
 
+@pytest.mark.parametrize("body", [{}, {"inputs": []}, {"inputs": [{"from": {}}]}, [], "x"])
+def test_a_body_of_another_shape_is_refused(
+    body: Any, hubspot: HubSpot, http: requests.Session
+) -> None:
+    path = "/crm/v4/associations/deals/contacts/batch/associate/default"
+    assert post(hubspot, http, path, body).status_code == 400
+
+
 PROPERTY = {
     "name": "journey_stage",
     "label": "Stage",
