@@ -8,6 +8,7 @@ ratings or survey responses, not both. `/users/me` answers 200 to nobody as well
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,6 +20,7 @@ from tap_journeys.sources.login import Login, OAuth, basic, bearer
 from tap_journeys.sources.pace import Bucket
 from tap_journeys.sources.windows import moment
 from tap_journeys.sources.zendesk_answers import EXPORTS, MINUTE_S, follow_headers, judge
+from tap_journeys.sources.zendesk_check import check
 from tap_journeys.sources.zendesk_exports import (
     Organizations,
     Reading,
@@ -126,6 +128,9 @@ class Zendesk(Source):
         start_s = int(since.timestamp()) if since else 0
         reading = Reading(client, start_s, self.product_field, custom_fields(client))
         return [stream(tap, reading) for stream in STREAMS]
+
+    def check(self, tap: Tap) -> Iterator[tuple[str, str]]:
+        return check(self.client(), self.product_field)
 
     # -- how requests go out ---------------------------------------------------------------
 

@@ -60,7 +60,8 @@ class ZendeskStream(ApiStream):
     def bookmark(self, at_s: int, **more: Any) -> dict[str, Any]:
         """What STATE holds when everything up to a second is written."""
         value = at_s if self.in_seconds else written(datetime.fromtimestamp(at_s, UTC))
-        return {"replication_key": self.replication_key, VALUE: value, **more}
+        key = {"replication_key": self.replication_key} if self.replication_key else {}
+        return {**key, VALUE: value, **more}
 
     def changed_s(self, row: Record) -> int:
         """Unix seconds of a row's last change; 0 if it does not say."""
