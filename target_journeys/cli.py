@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 from singer_sdk.exceptions import ConfigValidationError
 
+from target_journeys.check import check
 from target_journeys.explain import detail, explain, overview
 from target_journeys.outbox import Outbox
-from target_journeys.settings import Settings, read_settings
+from target_journeys.settings import Settings, read_json, read_settings
 from target_journeys.stores import StoreError, open_store
 from target_journeys.stores.sqlite import SQLiteStore
 
-CONFIGURATION = 2  # exit codes, the same for every command
+FAILED = 1  # exit codes, the same for every command
+CONFIGURATION = 2
 LEFT = 3
 
 config_option = click.option(
@@ -56,6 +57,24 @@ def explain_command(subject: str, product: str | None, config: Path, *, as_json:
             click.echo(line)
     if not found["journeys"]:
         raise SystemExit(1)
+
+
+@main.command("check")
+@config_option
+@json_option
+def check_command(config: Path, *, as_json: bool) -> None:
+    """Look at settings, logins, store and coverage; change nothing.
+
+    Ends with 1 when something would fail, with 3 when something is left to see to.
+    """
+    findings = list(check(config))
+    if as_json:
+        click.echo(json.dumps([each._asdict() for each in findings], indent=2))
+    else:
+        for each in findings:
+            click.echo(f"{each.level:8}{each.text}")
+    levels = {each.level for each in findings}
+    raise SystemExit(FAILED if "error" in levels else LEFT if "warning" in levels else 0)
 
 
 @main.command("deliver")
@@ -103,15 +122,3 @@ def opened(config: Path) -> tuple[Settings, SQLiteStore]:
         for each in getattr(error, "errors", None) or [str(error)]:
             click.echo(each, err=True)
         sys.exit(CONFIGURATION)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A configuration file."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        found = None
-    if not isinstance(found, dict):
-        message = f"--config: {path} is not a readable JSON object."
-        raise ConfigValidationError("Config validation failed", errors=[message], schema={})
-    return found

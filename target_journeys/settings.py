@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -57,6 +59,18 @@ class Settings(BaseModel):
     def moment(self, now: datetime) -> datetime:
         """The moment at which conditions are judged."""
         return self.as_of or now.replace(microsecond=0)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A configuration file."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict):
+        message = f"--config: {path} is not a readable JSON object."
+        raise ConfigValidationError("Config validation failed", errors=[message], schema={})
+    return found
 
 
 def read_settings(config: Mapping[str, Any]) -> Settings:

@@ -356,6 +356,20 @@ class SQLiteStore:
         )
         self.connection.executemany("insert into unresolved_events values (?, ?, ?, ?)", rows)
 
+    def unresolved(self) -> list[tuple[str, str, int]]:
+        """(stream, reason, count) of what could not be attributed, most first."""
+        return self.connection.execute(
+            "select stream, reason, sum(count) as c from unresolved group by stream, reason "
+            "order by c desc, stream, reason"
+        ).fetchall()
+
+    def sizes(self) -> tuple[int, int]:
+        """How many customers and journeys there are."""
+        found = self.connection.execute(
+            "select (select count(*) from customers), (select count(*) from journey_stages)"
+        ).fetchone()
+        return int(found[0]), int(found[1])
+
     def keep_unmapped(self, rows: Iterable[UnmappedRow]) -> int:
         """Remember records that were set aside; how many are new."""
         before = self.connection.total_changes

@@ -232,3 +232,16 @@ def test_no_secret_appears_anywhere(tmp_path):
     assert "GET /v1/things: HTTP 403" in done.stderr
     assert "s3cr3t" not in done.stderr + done.stdout
     assert "ana@" not in done.stderr
+
+
+@responses.activate
+def test_a_check_shows_what_is_readable_and_no_content(tmp_path):
+    serve(lambda q: {"rows": [{"id": 1, "mail": "ana@acme.test"}]})
+    serve(lambda q: (403, {}, {}), "/others")
+    one = things(data_selector="rows")
+    other = {"name": "others", "path": "/others", "primary_keys": ["id"]}
+    done = command(tmp_path, "--test", config=settings(one, other))
+    assert "ok      things: 1 row seen" in done.stderr
+    assert "error   others: GET /v1/others: HTTP 403" in done.stderr
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "ana@" not in done.stderr

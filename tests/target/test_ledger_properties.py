@@ -78,6 +78,9 @@ def event(draw, ids: list[str]) -> dict[str, Any]:
     if kind.startswith("identity"):
         ids_of_kind = PEOPLE if found["subject"] else ACCOUNTS
         found["properties"] = {"linked": draw(st.sampled_from(ids_of_kind))}
+    elif kind.endswith("_observed"):
+        found["properties"] = {"stage": draw(st.sampled_from(["qualifiedtobuy", "contractsent"]))}
+        found["properties"] |= {"status": draw(st.sampled_from(["open", "solved"]))}
     return found
 
 
