@@ -8,7 +8,8 @@ ratings or survey responses, not both. `/users/me` answers 200 to nobody as well
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -134,17 +135,24 @@ class Zendesk(Source):
 
     # -- how requests go out ---------------------------------------------------------------
 
-    def client(self) -> Client:
-        exports = Bucket(EXPORTS_OF[self.high_volume], MINUTE_S)
+    def client(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> Client:
+        """The way to the account, within its limits."""
+        exports = Bucket(EXPORTS_OF[self.high_volume], MINUTE_S, clock=clock, sleep=sleep)
         most = HIGH_VOLUME if self.high_volume else PLANS[self.plan]
         # exports count for the account's limit, too, so they are left out of what others may take
-        others = Bucket(most - exports.requests, MINUTE_S)
+        others = Bucket(most - exports.requests, MINUTE_S, clock=clock, sleep=sleep)
         return Client(
             self._address(),
             login=self._login(),
             buckets={EXPORTS: exports, "requests": others},
             judge=judge,
             observe=lambda response, _: follow_headers(response, exports, others),
+            sleep=sleep,
         )
 
     def _address(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from tap_journeys.sources.base import Page, Record
 from tap_journeys.sources.client import NotThereError
@@ -13,7 +13,8 @@ from tap_journeys.sources.zendesk_answers import LIST_SIZE, list_pages, rows_of
 from tap_journeys.sources.zendesk_exports import VALUE, ZendeskStream, latest_s
 
 BEGAN = datetime(2007, 1, 1, tzinfo=UTC)  # no account is older
-WINDOW = timedelta(days=180)  # of answers that are read at once
+WINDOW = timedelta(days=180)  # windows are read at once: so many of the latest, and all before
+LATEST_WINDOWS = 5
 LOOK_BACK = timedelta(days=30)  # a survey may be answered, and an answer changed, so long
 OVERLAP = timedelta(minutes=10)  # of changes that are read again
 
@@ -21,9 +22,11 @@ OVERLAP = timedelta(minutes=10)  # of changes that are read again
 class List(ZendeskStream):
     """A short list that is read as a whole each time; not on every plan."""
 
+    asked: ClassVar[Mapping[str, Any]] = {"page[size]": LIST_SIZE}
+
     def read(self, part: Mapping[str, Any]) -> Iterator[Page]:
         try:
-            for answer in list_pages(self.reading.client, self.path, {"page[size]": LIST_SIZE}):
+            for answer in list_pages(self.reading.client, self.path, self.asked):
                 yield Page(rows_of(answer, self.key))
         except NotThereError:
             self.logger.info("Stream '%s': this account has none.", self.name)
@@ -64,12 +67,16 @@ class Answers(ZendeskStream):
 
     def parts(self, bookmark: Mapping[str, Any]) -> Iterator[tuple[Window, datetime | None]]:
         known = moment(bookmark.get(VALUE))
-        since = datetime.fromtimestamp(self.reading.start_s, UTC)
-        since = known - LOOK_BACK if known else max(since, BEGAN)
-        for window in windows(since, datetime.fromtimestamp(latest_s(), UTC), WINDOW):
+        since = known - LOOK_BACK if known else max(self._start(), BEGAN)
+        until = datetime.fromtimestamp(latest_s(), UTC)
+        latest = max(since, until - LATEST_WINDOWS * WINDOW)
+        for window in (*windows(since, latest, latest - since), *windows(latest, until, WINDOW)):
             if self.is_absent:
                 return
             yield window, known
+
+    def _start(self) -> datetime:
+        return datetime.fromtimestamp(self.reading.start_s, UTC)
 
     def read(self, part: tuple[Window, datetime | None]) -> Iterator[Page]:
         window, known = part
@@ -86,7 +93,8 @@ class Answers(ZendeskStream):
                 self.is_absent = True
                 self.logger.info("Stream '%s': this account has none.", self.name)
             return
-        yield Page((), self.bookmark(int(window.until.timestamp())))
+        until = max(window.until, known or BEGAN)
+        yield Page((), self.bookmark(int(until.timestamp())))
 
 
 class SatisfactionRatings(Answers):
