@@ -3,8 +3,10 @@
 from tap_journeys.sources.base import Source
 from tap_journeys.sources.files import Files
 from tap_journeys.sources.rest import Rest
+from tap_journeys.sources.zendesk import Zendesk
 
 SOURCES: dict[str, type[Source]] = {
     "files": Files,
     "rest": Rest,
+    "zendesk": Zendesk,
 }
