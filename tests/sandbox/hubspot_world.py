@@ -268,7 +268,7 @@ class HubSpotWorld:
         type: str = "string",
         field_type: str = "text",
         *,
-        options: Iterable[str] = (),
+        options: Iterable[str | Row] = (),
         unique: bool = False,
         **more: Any,
     ) -> Row:
@@ -284,6 +284,8 @@ class HubSpotWorld:
             "groupName": f"{singular(kind)}information",
             "options": [
                 {"label": each, "value": each, "displayOrder": number, "hidden": False}
+                if isinstance(each, str)
+                else dict(each)
                 for number, each in enumerate(options)
             ],
             "displayOrder": -1,
@@ -395,7 +397,9 @@ class HubSpotWorld:
     def _defaults(self, kind: str) -> None:
         self.definitions[kind] = {}
         group = f"{singular(kind)}information"
-        self.groups[kind] = {group: {"name": group, "label": group, "archived": False}}
+        self.groups[kind] = {
+            group: {"name": group, "label": group, "displayOrder": -1, "archived": False}
+        }
         known = {
             "hs_object_id": "number",
             "hs_merged_object_ids": "string",
