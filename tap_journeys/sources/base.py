@@ -41,6 +41,13 @@ class Source(BaseModel, ABC):
     def streams(self, tap: Tap) -> list[Stream]:
         """The streams these settings ask for."""
 
+    def check(self, tap: Tap) -> Iterator[tuple[str, str]]:
+        """What a look at the login shows: "ok", "warning" or "error", and a sentence.
+
+        Sentences name what is missing and what to do next; they hold no settings and no records.
+        """
+        yield from ()
+
 
 class SourceStream(Stream):
     """A stream that tells the tap how its run went instead of ending it."""

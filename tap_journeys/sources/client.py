@@ -37,6 +37,7 @@ from tap_journeys.sources.pace import Bucket
 
 TIMEOUT_S = (10, 300)  # to connect, between two pieces of an answer
 FAULTS = 8  # times that one request may fail for other reasons than its rate
+RENEWALS = 3  # times that one request may meet a token that ended; others end it meanwhile
 LIMITED_WAIT_S = 10.0  # after a 429 that does not say how long
 LONGEST_WAIT_S = 900  # a vendor that asks for more ends the run; the next one goes on
 CONNECTIONS = 64
@@ -137,12 +138,13 @@ class Client:
     """The way to one vendor, shared by the threads that read its streams.
 
     ``judge`` says what an answer means (None: take it), ``observe`` sees every answer, so that the
-    pace can follow its headers. Addresses in answers are followed on the configured host only.
+    pace can follow its headers. Addresses in answers are followed on the configured host only;
+    where the login tells the host, ``base_url`` is asked for it after each login.
     """
 
     def __init__(
         self,
-        base_url: str,
+        base_url: str | Callable[[], str],
         *,
         login: Login | None = None,
         buckets: Mapping[str, Bucket] | None = None,
@@ -150,7 +152,7 @@ class Client:
         observe: Callable[[requests.Response, Bucket | None], None] | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.base_url = base_url.rstrip("/")
+        self._base_url = base_url if callable(base_url) else lambda: base_url
         self.login: Login = login or Fixed({})
         self.buckets = dict(buckets or {})
         self._judge, self._observe = judge, observe
@@ -161,6 +163,11 @@ class Client:
         adapter = HTTPAdapter(pool_connections=4, pool_maxsize=CONNECTIONS, pool_block=False)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
+
+    @property
+    def base_url(self) -> str:
+        """Where the vendor is."""
+        return self._base_url().rstrip("/")
 
     def url(self, address: str) -> str:
         """Where to ask: a path below ``base_url``, or a link from an answer on the same host."""
@@ -190,29 +197,34 @@ class Client:
             except (msgspec.DecodeError, UnicodeDecodeError):
                 raise TryAgainError("the answer is no JSON") from None
 
-        return self._ask(method, address, decode, bucket, request)
+        return self.ask(method, address, decode, bucket=bucket, **request)
 
     def fetch(
         self, method: str, address: str, *, bucket: str = "requests", **request: Any
     ) -> requests.Response:
         """The whole answer to any request, checked."""
-        return self._ask(method, address, lambda response: response, bucket, request)
+        return self.ask(method, address, lambda response: response, bucket=bucket, **request)
 
-    def _ask(
+    def ask(
         self,
         method: str,
         address: str,
         read: Callable[[requests.Response], Answer],
-        bucket_name: str,
-        request: dict[str, Any],
+        *,
+        bucket: str = "requests",
+        **request: Any,
     ) -> Answer:
-        """What ``read`` makes of the answer, asked for as often as that can help."""
-        bucket, url = self.buckets.get(bucket_name), self.url(address)
+        """What ``read`` makes of the answer, asked for as often as that can help.
+
+        ``read`` raises TryAgainError for an answer that is not whole.
+        """
+        shared = self.buckets.get(bucket)
+        place = f"{method} /{urlsplit(address).path.lstrip('/')}"
         given = {"User-Agent": USER_AGENT, **request.pop("headers", {})}
 
         def once() -> Answer:
-            if bucket is not None:
-                bucket.wait()
+            if shared is not None:
+                shared.wait()
             if self._closed is not None:
                 raise self._closed
             login: Mapping[str, str] = {}
@@ -220,14 +232,14 @@ class Client:
                 login = self.login.headers()
                 response = self._session.request(
                     method,
-                    url,
+                    self.url(address),
                     headers={**given, **login},
                     timeout=TIMEOUT_S,
                     allow_redirects=False,
                     **request,
                 )
                 if self._observe is not None:
-                    self._observe(response, bucket)
+                    self._observe(response, shared)
                 problem = self._judge(response)
                 if isinstance(problem, LoginExpiredError):
                     problem.rejected = login
@@ -241,7 +253,7 @@ class Client:
                 self._closed = error
                 raise
 
-        patience = Patience(self, bucket)
+        patience = Patience(self, shared)
         retrying = Retrying(
             retry=retry_if_exception(patience.can_help),
             wait=patience.wait_s,
@@ -252,10 +264,11 @@ class Client:
         try:
             return retrying(once)
         except BROKEN as error:  # their text holds the address with what was asked for
-            place = f"{method} {urlsplit(url).path}"
             raise FatalAPIError(f"{place}: {type(error).__name__}, {FAULTS} times") from None
+        except ClosedError:  # one error for all requests, of which none is the place
+            raise
         except (FatalAPIError, RetriableAPIError) as error:
-            error.args = (f"{method} {urlsplit(url).path}: {error}",)
+            error.args = (f"{place}: {error}",)
             raise
 
     def close_with(self, error: ClosedError) -> None:
@@ -269,17 +282,17 @@ class Patience:
     def __init__(self, client: Client, bucket: Bucket | None) -> None:
         self._client, self._bucket = client, bucket
         self._faults = 0
-        self._renewed = False
+        self._renewals = 0
         self._backoff = wait_random_exponential(multiplier=0.5, max=60)
 
     def can_help(self, error: BaseException) -> bool:
         """Whether the same request may succeed; logs in again where that is what is missing."""
         if isinstance(error, LoginExpiredError):
-            if self._renewed or not self._client.login.renew(error.rejected):
+            if self._renewals >= RENEWALS or not self._client.login.renew(error.rejected):
                 self._client.close_with(
                     ClosedError("the login is not accepted (HTTP 401); renew it in the settings")
                 )
-            self._renewed = True
+            self._renewals += 1
             return True  # a closed client says why at the next attempt
         if isinstance(error, TryAgainError):
             if error.wait_s is not None and error.wait_s > LONGEST_WAIT_S:

@@ -96,7 +96,7 @@ class OAuth:
         with self._lock:
             # another thread may have renewed it meanwhile
             if rejected.get("Authorization") == f"Bearer {self._token}":
-                self._fetch()
+                self._token = None  # fetched by the next request, which knows what a failure means
         return True
 
     def _fetch(self) -> None:
