@@ -66,14 +66,16 @@ class HubSpot(Source):
     def streams(self, tap: Tap) -> list[Stream]:
         client = client_of(self.base_url, self._login(), oauth=self.access_token is None)
         types = dict(together(partial(_types, client), KINDS.values()))
+        unread: dict[str, list[str]] = {}
         for kind, found in types.items():
             if isinstance(found, Exception):
-                tap.logger.warning(
-                    "Stream 'hubspot_%s' has a minimal schema, because its properties cannot be "
-                    "read: %s",
-                    kind.name,
-                    found,
-                )
+                unread.setdefault(str(found), []).append(f"hubspot_{kind.name}")
+        for why, names in unread.items():
+            tap.logger.warning(
+                "Minimal schemas for %s, because the properties cannot be read: %s",
+                ", ".join(names),
+                why,
+            )
         known: dict[Kind, Types] = {
             kind: known_types(kind) if isinstance(found, Exception) else found
             for kind, found in types.items()

@@ -38,7 +38,6 @@ class Kind:
     history: tuple[str, ...] = ()  # properties with their past; the first is the stage
     closed: str | None = None  # false while associations may still change
     modified: str = "hs_lastmodifieddate"
-    selected: bool = True
     customer_paths: tuple[str, ...] = ()
     product_paths: tuple[str, ...] = ()
 
@@ -46,13 +45,12 @@ class Kind:
 _DATES = "hs_createdate:datetime hs_lastmodifieddate:datetime hs_timestamp:datetime"
 
 
-def _engagement(name: str, known: str, *, selected: bool = True) -> Kind:
+def _engagement(name: str, known: str) -> Kind:
     """What happened with somebody, perhaps about a deal."""
     return Kind(
         name,
         f"{known} {_DATES}",
         beside=("contacts", "companies", "deals"),
-        selected=selected,
         customer_paths=WHOM,
         product_paths=("associations.deals.toObjectId",),
     )
@@ -123,8 +121,6 @@ KINDS: Mapping[str, Kind] = {
             "hs_email_direction hs_email_status hs_email_subject hs_email_from_email "
             "hs_email_to_email hs_email_thread_id",
         ),
-        _engagement("notes", "hs_note_body", selected=False),
-        _engagement("tasks", "hs_task_subject hs_task_status", selected=False),
         Kind(
             "feedback_submissions",
             "hs_survey_type hs_survey_id hs_survey_name hs_survey_channel hs_value:number "
@@ -166,6 +162,7 @@ def schema_of(kind: Kind, types: Mapping[str, str]) -> Row:
             "type": ["object", "null"],
             "properties": dict.fromkeys(kind.beside, rows),
         }
+    if kind.closed is not None:
         fields["associations_read_at"] = MOMENT
     if "companies" in kind.beside:
         fields["company_id"] = TEXT

@@ -69,7 +69,6 @@ class Objects(HubSpotStream):
         line_items: Cast,
         associations_every: timedelta,
     ) -> None:
-        self.selected_by_default = kind.selected
         super().__init__(tap, client, schema=schema_of(kind, types), name=f"hubspot_{kind.name}")
         self.scope = SCOPES[kind.name]
         self.customer_paths, self.product_paths = kind.customer_paths, kind.product_paths
@@ -227,7 +226,7 @@ class Objects(HubSpotStream):
 
     def _search(self, groups: Filters, sort: Row, *, limit: int = PAGE, **more: Any) -> Row:
         body: Row = {
-            "filterGroups": [{"filters": list(group)} for group in groups],
+            "filterGroups": [{"filters": list(group)} for group in groups if group],
             "sorts": [sort],
             "limit": limit,
             **{name: value for name, value in more.items() if value is not None},
