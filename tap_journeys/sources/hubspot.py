@@ -98,7 +98,7 @@ class HubSpot(Source):
     def check(self, tap: Tap) -> Iterator[tuple[str, str]]:
         """Ask each stream for one row."""
         ours = [each for each in tap.streams.values() if isinstance(each, HubSpotStream)]
-        for stream, problem in together(HubSpotStream.look, ours):
+        for stream, problem in together(lambda stream: stream.look(), ours):
             match problem:
                 case None:
                     yield "ok", f"{stream.name} can be read ({stream.scope})"

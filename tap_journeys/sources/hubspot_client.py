@@ -31,7 +31,8 @@ WINDOW_S = 10.0
 REQUESTS = 190  # in a window, of a private app; answers tell the account's own number
 REQUESTS_OAUTH = 110
 SEARCHES = 5  # in a second, for all apps of the account; no answer tells it
-WAITS_S = {"SECONDLY": 1.0}  # after a 429 without Retry-After; others: a whole window
+SECOND_S = 1.0
+ROLLING = 0.2  # share of a window after which that share of its requests may be sent again
 SCOPES = {  # from the published descriptions of the API
     "contacts": "crm.objects.contacts.read",
     "companies": "crm.objects.companies.read",
@@ -106,7 +107,7 @@ def _judge_limit(response: requests.Response, said: Mapping[str, Any]) -> Except
         )
     wait_s = retry_after_s(response.headers)
     if wait_s is None:
-        wait_s = WAITS_S.get(str(policy), WINDOW_S)
+        wait_s = SECOND_S if policy == "SECONDLY" else ROLLING * WINDOW_S
     return TryAgainError(f"HTTP 429{_word(policy)}", wait_s, limited=True)
 
 

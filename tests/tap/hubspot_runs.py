@@ -58,7 +58,7 @@ def account() -> Iterator[HubSpot]:
         sandbox.hubspot.limits.rate_factor = FASTER
         patch.setattr(hubspot_client, "WINDOW_S", hubspot_client.WINDOW_S / FASTER)
         patch.setattr(hubspot_client, "SEARCHES", hubspot_client.SEARCHES * FASTER)
-        patch.setattr(hubspot_client, "WAITS_S", {"SECONDLY": 0.01})
+        patch.setattr(hubspot_client, "SECOND_S", hubspot_client.SECOND_S / FASTER)
         patch.setattr(client, "wait_random_exponential", lambda **_: lambda state: 0.001)
         patch.setattr(base, "STATE_EVERY_S", 0.0)
         yield sandbox.hubspot
