@@ -37,7 +37,7 @@ from tap_journeys.sources.pace import Bucket
 
 TIMEOUT_S = (10, 300)  # to connect, between two pieces of an answer
 FAULTS = 8  # times that one request may fail for other reasons than its rate
-RENEWALS = 3  # times that one request may meet a token that ended; others end it meanwhile
+RENEWALS = 5  # tokens that may be refused to one request though nobody could use them yet
 LIMITED_WAIT_S = 10.0  # after a 429 that does not say how long
 LONGEST_WAIT_S = 900  # a vendor that asks for more ends the run; the next one goes on
 CONNECTIONS = 64
@@ -158,6 +158,7 @@ class Client:
         self._judge, self._observe = judge, observe
         self._sleep = sleep
         self._closed: ClosedError | None = None
+        self._accepted: set[frozenset[tuple[str, str]]] = set()
         self._session = requests.Session()
         self._session.trust_env = False  # no ~/.netrc in place of the login
         adapter = HTTPAdapter(pool_connections=4, pool_maxsize=CONNECTIONS, pool_block=False)
@@ -245,6 +246,7 @@ class Client:
                     problem.rejected = login
                 if problem is not None:
                     raise problem
+                self._accepted.add(frozenset(login.items()))
                 return read(response)
             except LoginError as error:
                 self._closed = ClosedError(f"login: {error}")
@@ -271,6 +273,10 @@ class Client:
             error.args = (f"{place}: {error}",)
             raise
 
+    def has_accepted(self, headers: Mapping[str, str]) -> bool:
+        """Whether a request with this login was ever answered."""
+        return frozenset(headers.items()) in self._accepted
+
     def close_with(self, error: ClosedError) -> None:
         """Let no further request through."""
         self._closed = error
@@ -283,6 +289,7 @@ class Patience:
         self._client, self._bucket = client, bucket
         self._faults = 0
         self._renewals = 0
+        self._met: list[Mapping[str, str]] = []  # logins that this request was refused with
         self._backoff = wait_random_exponential(multiplier=0.5, max=60)
 
     def can_help(self, error: BaseException) -> bool:
@@ -292,7 +299,9 @@ class Patience:
                 self._client.close_with(
                     ClosedError("the login is not accepted (HTTP 401); renew it in the settings")
                 )
-            self._renewals += 1
+            ended = self._client.has_accepted(error.rejected) and error.rejected not in self._met
+            self._renewals += not ended  # a token that worked may end, as often as it likes
+            self._met.append(error.rejected)
             return True  # a closed client says why at the next attempt
         if isinstance(error, TryAgainError):
             if error.wait_s is not None and error.wait_s > LONGEST_WAIT_S:

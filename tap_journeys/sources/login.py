@@ -117,6 +117,8 @@ class OAuth:
         try:
             answer = response.json()
         except ValueError:
+            if response.ok:
+                raise requests.ConnectionError("token endpoint: the answer is no JSON") from None
             answer = None
         if not response.ok or not isinstance(answer, dict) or "access_token" not in answer:
             raise LoginError(
