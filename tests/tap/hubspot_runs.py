@@ -27,6 +27,7 @@ class Ran:
 
     code: int
     messages: list[dict[str, Any]] = field(default_factory=list)
+    written: bytes = b""
 
     def records(self, name: str) -> list[dict[str, Any]]:
         stream = f"hubspot_{name}"
@@ -93,4 +94,5 @@ def run(
     raw = raw or io.BytesIO()
     with redirect_stdout(io.TextIOWrapper(raw, encoding="utf-8")):
         tap = TapJourneys(config=config or settings(hubspot), state=state, catalog=catalog)
-        return Ran(tap.run(), messages_of(raw.getvalue()))
+        code, written = tap.run(), raw.getvalue()
+    return Ran(code, messages_of(written), written)
