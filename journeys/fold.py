@@ -365,7 +365,7 @@ def reopens(line: Line, ended: Episode, meaning: EventMeaning, target: int | Non
         return True
     if target is not None and stages[target].side == "before":
         return True
-    if ended.side == "after":
+    if ended.here.side == "after":
         return False
     if target is not None:
         return True

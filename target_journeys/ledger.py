@@ -136,10 +136,15 @@ class Ledger:
             self._append()
 
     def _append(self) -> None:
-        """Insert what was gathered; the transaction stays open until :meth:`commit`."""
+        """Insert what was gathered; the transaction stays open until :meth:`commit`.
+
+        A destination that is new to the store is told everything.
+        """
         if not self._open:
             self.store.begin()
             self._open = True
+            # Before anything is folded: a new store then queues each record once, not twice.
+            self.outbox.introduce(self.store)
             self._before = self.store.last_row()
             if not self._before:
                 self.store.keep_note(PSEUDONYMS, name_of(self.policy.pseudonyms))
@@ -296,7 +301,7 @@ class Ledger:
         self.pending = 0
 
     def close_run(self) -> None:
-        """Let time do its part, and tell new destinations everything; then commit."""
+        """Let time do its part, then commit."""
         self._append()
         self._learn_again()
         if self.store.note("model") != self.model.hash:
@@ -305,7 +310,6 @@ class Ledger:
         for subject, kind in self.store.due(isoformat(self.as_of)):
             self._touched.of(kind).add(subject)
         self._fold()
-        self.outbox.introduce(self.store)
         self.store.commit()
         self._open = False
         self.pending = 0

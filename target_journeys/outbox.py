@@ -143,7 +143,7 @@ class Outbox:
                 total.rehearsed += self._rehearse(store, name, destination)
                 continue
             started = isoformat(self._now())  # a row that must wait is not tried again in this run
-            while rows := store.waiting(name, started, destination.batch):
+            while rows := list(store.waiting(name, started, destination.batch)):
                 deliveries = self._deliveries(store, name, destination, rows)
                 try:
                     verdicts = self._send(destination, deliveries)
@@ -169,6 +169,7 @@ class Outbox:
         subjects = {str(key[0]) for key in keys.values()}
         known = {row[:KEY_LENGTH]: row for row in store.stages_of(subjects)}
         at, sees = isoformat(self._now()), destination.sees()
+        unseen = [name for name in STAGE_COLUMNS if name not in sees]
         found = []
         for kind, key, op, version, content, payload in rows:
             if kind == "transition":
@@ -176,10 +177,12 @@ class Outbox:
             else:
                 stage = known.get(keys[key])
                 op = "delete" if stage is None else op
-                data = dict(zip(STAGE_COLUMNS, keys[key], strict=False))
                 if op == "upsert" and stage is not None:
-                    record = as_mapping(stage)
-                    data = {field: record[field] for field in sees}
+                    data = as_mapping(stage)
+                    for field in unseen:
+                        del data[field]
+                else:
+                    data = dict(zip(STAGE_COLUMNS, keys[key], strict=False))
             text = f"journeys|{name}|{key}|{version}|{op}|{content}"
             delivery_id = hashlib.sha256(text.encode()).hexdigest()
             found.append(Delivery(delivery_id, kind, op, key, version, at, data))
@@ -240,14 +243,15 @@ class Outbox:
 
     def _rehearse(self, store: SQLiteStore, name: str, destination: Destination) -> int:
         """Write the requests that would be sent; nothing is marked as sent. How many rows."""
-        rows = store.waiting(name, "9999", -1)
+        rehearsed = 0
         with Path(f"{name}.dry-run.jsonl").open("w", encoding="utf-8") as out:
-            for part in chunks(rows, destination.batch):
+            for part in chunks(store.waiting(name, "9999", -1), destination.batch):
                 request = destination.request(self._deliveries(store, name, destination, part))
                 body = request.data.decode() if isinstance(request.data, bytes) else request.json
                 line = {"method": request.method, "url": request.url, "body": body}
                 out.write(json_text(line) + "\n")
-        return len(rows)
+                rehearsed += len(part)
+        return rehearsed
 
 
 def check(response: requests.Response, now: datetime) -> None:

@@ -37,9 +37,10 @@ from tap_journeys.sources.pace import Bucket
 
 TIMEOUT_S = (10, 300)  # to connect, between two pieces of an answer
 FAULTS = 8  # times that one request may fail for other reasons than its rate
-RENEWALS = 8  # times that one request may meet a token that ended, which all requests share
+RENEWALS = 5  # tokens that may be refused to one request though nobody could use them yet
 LIMITED_WAIT_S = 10.0  # after a 429 that does not say how long
 LONGEST_WAIT_S = 900  # a vendor that asks for more ends the run; the next one goes on
+MOST_WAITING_S = 7200  # for its turn, in all; a vendor that never lets us through ends the stream
 CONNECTIONS = 64
 USER_AGENT = "tap-journeys"
 
@@ -160,6 +161,7 @@ class Client:
         self._judge, self._observe = judge, observe
         self._sleep = sleep
         self._closed: ClosedError | None = None
+        self._accepted: set[frozenset[tuple[str, str]]] = set()
         self._session = requests.Session()
         self._session.trust_env = False  # no ~/.netrc in place of the login
         adapter = HTTPAdapter(pool_connections=4, pool_maxsize=CONNECTIONS, pool_block=False)
@@ -253,6 +255,7 @@ class Client:
                     problem.rejected = login
                 if problem is not None:
                     raise problem
+                self._accepted.add(frozenset(login.items()))
                 return read(response)
             except LoginError as error:
                 self._closed = ClosedError(f"login: {error}")
@@ -279,6 +282,10 @@ class Client:
             error.args = (f"{place}: {error}",)
             raise
 
+    def has_accepted(self, headers: Mapping[str, str]) -> bool:
+        """Whether a request with this login was ever answered."""
+        return frozenset(headers.items()) in self._accepted
+
     def close_with(self, error: ClosedError) -> None:
         """Let no further request through."""
         self._closed = error
@@ -290,7 +297,9 @@ class Patience:
     def __init__(self, client: Client, bucket: Bucket | None) -> None:
         self._client, self._bucket = client, bucket
         self._faults = 0
+        self._waited_s = 0.0
         self._renewals = 0
+        self._met: list[Mapping[str, str]] = []  # logins that this request was refused with
         self._backoff = wait_random_exponential(multiplier=0.5, max=60)
 
     def can_help(self, error: BaseException) -> bool:
@@ -300,13 +309,18 @@ class Patience:
                 self._client.close_with(
                     ClosedError("the login is not accepted (HTTP 401); renew it in the settings")
                 )
-            self._renewals += 1
+            ended = self._client.has_accepted(error.rejected) and error.rejected not in self._met
+            self._renewals += not ended  # a token that worked may end, as often as it likes
+            self._met.append(error.rejected)
             return True  # a closed client says why at the next attempt
         if isinstance(error, TryAgainError):
             if error.wait_s is not None and error.wait_s > LONGEST_WAIT_S:
                 return False
             if error.limited:
                 pause_s = LIMITED_WAIT_S if error.wait_s is None else error.wait_s
+                self._waited_s += pause_s
+                if self._waited_s > MOST_WAITING_S:
+                    return False
                 if self._bucket is not None:
                     self._bucket.pause(pause_s)
                 return True

@@ -432,14 +432,14 @@ class SQLiteStore:
                 (destination, first, first[:-1] + "-"),  # "-" comes next after ","
             )
 
-    def waiting(self, destination: str, now: str, limit: int) -> list[tuple[object, ...]]:
+    def waiting(self, destination: str, now: str, limit: int) -> Iterator[tuple[object, ...]]:
         """Rows to send: (kind, key, op, version, payload hash, payload), oldest key first."""
         return self.connection.execute(
             "select kind, record_key, op, version, payload_hash, payload from outbox "
             "where destination = ? and status = 'waiting' and status <> 'sent' "
             "and (next_attempt_at is null or next_attempt_at <= ?) order by rowid limit ?",
             (destination, now, limit),
-        ).fetchall()
+        )
 
     def settle(self, rows: Iterable[Sequence[object]]) -> None:
         """Write what became of rows: (status, sent hash, next attempt, answer, destination, kind,
