@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,9 +12,12 @@ from typing import Any
 import pytest
 
 from tap_journeys.sources import base, salesforce_api, salesforce_bulk, salesforce_stream
+from tap_journeys.sources.salesforce import Salesforce as Source
 from tap_journeys.tap import TapJourneys
+from tests.pipes import Pipe
 from tests.sandbox.base import Request
 from tests.sandbox.salesforce import Salesforce
+from tests.sandbox.salesforce_query import refused
 from tests.sandbox.server import Sandbox
 from tests.tap.running import last_state, records, run
 from tests.tap.salesforce_company import found_company, last_of, settings, truth
@@ -266,3 +270,78 @@ def test_properties_that_are_deselected_are_not_asked_for(salesforce):
     assert lead["LastName"] == "X"
     asked = [line.target for line in salesforce.requests("/queryAll") if "LastName" in line.target]
     assert not any("Company%2C" in target and "+FROM+Lead" in target for target in asked)
+
+
+# -- side by side, and before the first run ------------------------------------------------------
+
+
+def test_objects_are_read_side_by_side_but_never_too_many_at_once(salesforce, monkeypatch):
+    found_company(salesforce, deals=3)
+    salesforce.faults.latency_ms = 100
+    respond, running, most = salesforce.respond, [], []
+
+    def counted(request: Request) -> Any:
+        running.append(request)
+        most.append(len(running))
+        try:
+            return respond(request)
+        finally:
+            running.remove(request)
+
+    monkeypatch.setattr(salesforce, "respond", counted)
+    began = time.monotonic()
+    run(settings(salesforce))
+    took = time.monotonic() - began
+    assert 8 <= max(most) <= salesforce_api.AT_ONCE
+    assert took < len(most) * 0.1 / 4
+
+
+def test_a_check_says_what_is_used_and_what_is_not_seen(salesforce):
+    salesforce.world.hide_field("Contact", "Email")
+    source = Source.model_validate(settings(salesforce)["sources"]["salesforce"])
+    found = list(source.check(TapJourneys(config=settings(salesforce))))
+    assert found[0] == (
+        "ok",
+        "The login works; 0% of the API requests of the day are used.",
+    )
+    (missing,) = (text for level, text in found if level == "warning")
+    assert missing.startswith("The field Email of Contact is not visible")
+    salesforce.clients.clear()
+    salesforce.expire_sessions()
+    ((level, text),) = source.check(TapJourneys(config=settings(salesforce)))
+    assert level == "error"
+    assert "invalid_client_id" in text
+
+
+def test_what_cannot_be_described_does_not_end_the_run(salesforce, monkeypatch, caplog):
+    found_company(salesforce, deals=1)
+    answer = salesforce.answer
+
+    def deaf(request: Request) -> Any:
+        if request.path.endswith("Lead/describe"):
+            return refused(400, "UNKNOWN_TROUBLE", "x").answer
+        return answer(request)
+
+    monkeypatch.setattr(salesforce, "answer", deaf)
+    messages = run(settings(salesforce))
+    assert "1 of 21 objects could not be described" in caplog.text
+    assert "Stream 'salesforce_lead': GET" in caplog.text
+    assert len(records(messages, "salesforce_contact")) == 1
+    schema = next(m["schema"] for m in messages if m["stream"] == "salesforce_lead")
+    assert set(schema["properties"]) >= {"Id", "SystemModstamp"}
+
+
+# -- what becomes of it --------------------------------------------------------------------------
+
+
+def test_the_preset_makes_journeys_of_accounts_and_people(salesforce, tmp_path):
+    found_company(salesforce, deals=2)
+    pipe = Pipe(tmp_path, **settings(salesforce), presets=["salesforce"])
+    pipe.run()
+    kept, deleted = salesforce.world.rows["Account"]
+    rows = pipe.ask("select subject, scope_id, stage, crm_stage from journey_stages")
+    assert (f"salesforce_account:{kept}", "X1-PRO", "evaluating", "evaluating") in rows
+    assert ("email:ana@acme.test", "X1-PRO", "evaluating", "evaluating") in rows
+    assert f"salesforce_account:{deleted}" not in {subject for subject, *_ in rows}
+    lost = pipe.ask("select stream from unresolved where reason like '%customer%'")
+    assert not lost
