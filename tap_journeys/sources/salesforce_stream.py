@@ -145,8 +145,9 @@ class SalesforceStream(ApiStream):
         except SalesforceError as error:
             if error.code != "INVALID_FIELD":
                 raise
-            self._organisation.forget_fields()  # one has vanished since it was described
-            yield from self._read(part)
+            # one has vanished since it was described, or it is one that a job cannot read
+            self._organisation.forget_fields()
+            yield from self._by_rest(part)
 
     def _read(self, part: Part) -> Iterator[Page]:
         if part.by_bulk and self._organisation.has_bulk_jobs:

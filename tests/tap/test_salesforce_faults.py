@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
+from singer_sdk.exceptions import FatalAPIError
 
 from tap_journeys.settings import check_sources
 from tap_journeys.sources import base, client, salesforce_api, salesforce_bulk, salesforce_stream
+from tap_journeys.sources.salesforce_api import SalesforceError
 from tests.sandbox.salesforce import Salesforce
 from tests.sandbox.salesforce_query import refused
 from tests.sandbox.server import Sandbox
@@ -74,7 +77,7 @@ def again(folder: Path, config: dict[str, Any], lines: list[dict[str, Any]]) -> 
 def test_a_run_that_ends_at_any_request_loses_nothing(salesforce, tmp_path, bulk):
     config = settings(salesforce, bulk=bulk)
     ended = 0
-    for number in range(1, 400, 23 if bulk == "never" else 31):
+    for number in range(1, 400, 23 if bulk == "never" else 67):
         salesforce.forget_requests()
         salesforce.faults.at_request(number, salesforce.clients.clear)
         salesforce.faults.at_request(number, salesforce.expire_sessions)
@@ -147,6 +150,33 @@ def test_a_missing_object_is_a_warning_that_names_it(salesforce, tmp_path):
     expected = truth(salesforce)
     del expected["salesforce_case"], expected["salesforce_task"]
     assert last_of(messages(done)) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "meaning"),
+    [
+        (200, '{"done": true}', None),
+        (200, '[{"errorCode": "QUERY_TIMEOUT", "message": "x"}]', SalesforceError),
+        (400, '[{"errorCode": "MALFORMED_QUERY", "message": "x"}]', SalesforceError),
+        (400, '[{"errorCode": "MALFORMED_QU', client.TryAgainError),
+        (403, '[{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "x"}]', client.ClosedError),
+        (403, '[{"errorCode": "API_DISABLED_FOR_ORG", "message": "x"}]', client.ClosedError),
+        (401, '[{"errorCode": "INVALID_SESSION_ID", "message": "x"}]', client.LoginExpiredError),
+        (403, '[{"errorCode": "INVALID_SESSION_ID", "message": "x"}]', client.LoginExpiredError),
+        (404, '[{"errorCode": "NOT_FOUND", "message": "x"}]', client.NotThereError),
+        (420, "<html>", client.TryAgainError),
+        (406, "", client.TryAgainError),
+        (503, "<html>", client.TryAgainError),
+        (400, "[]", FatalAPIError),
+        (400, '[["x"]]', FatalAPIError),
+    ],
+)
+def test_an_answer_means_what_its_code_says(status: int, body: str, meaning: type | None):
+    answer = requests.Response()
+    answer.status_code, answer._content = status, body.encode()
+    answer.headers["Content-Type"] = "text/html" if body.startswith("<") else "application/json"
+    found = salesforce_api.judge(answer)
+    assert type(found) is (meaning or type(None))
 
 
 # -- limits of the day ---------------------------------------------------------------------------
