@@ -33,7 +33,7 @@ demo: .venv/.installed .venv-meltano/.installed ## run the sample company throug
 test: lint ## style, types and every test that needs nothing but Python
 	$(BIN)/pytest -q -m "not real"
 
-test-real: .venv/.installed .venv-meltano/.installed ## the tests that run real programs (Meltano …)
+test-real: .venv/.installed .venv-meltano/.installed .venv-sandbox/.installed .prism/.installed ## the tests that run real programs (Meltano …)
 	$(BIN)/pytest -q -m real
 
 lint: .venv/.installed ## style and types
@@ -91,6 +91,23 @@ else
 	.venv-bench/bin/python $(PIP_INSTALL) -r bench/requirements.txt
 endif
 	@touch $@
+
+# The vendors' own clients, which prove the sandbox.
+.venv-sandbox/.installed: tests/sandbox/requirements.txt | python-is-new
+ifdef UV
+	uv venv --quiet --allow-existing --python "$(PYTHON)" .venv-sandbox
+	uv pip install --quiet --python .venv-sandbox/bin/python -r tests/sandbox/requirements.txt
+else
+	$(PYTHON) -m venv .venv-sandbox
+	.venv-sandbox/bin/python $(PIP_INSTALL) -r tests/sandbox/requirements.txt
+endif
+	@touch $@
+
+# Without npm the tests that need Prism are skipped.
+.prism/.installed: tests/sandbox/package.json
+	@mkdir -p .prism && cp tests/sandbox/package.json .prism/
+	@command -v npm > /dev/null || { echo 'There is no npm: the checks with Prism will be skipped' >&2; exit 0; }; \
+	npm install --prefix .prism --silent --no-audit --no-fund && touch $@
 
 python-is-new:
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

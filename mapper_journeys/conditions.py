@@ -15,6 +15,7 @@ from mapper_journeys.values import (
     Row,
     closest,
     compile_path,
+    is_there,
     number,
     text,
 )
@@ -150,13 +151,7 @@ def _of_number(test: Callable[[Decimal | int], bool]) -> Test:
 def _exists(operand: object, key: str) -> Test:
     if not isinstance(operand, bool):
         raise BadRuleError(key, "must be true or false.")
-    return lambda value: _is_there(value) is operand
-
-
-def _is_there(value: Any) -> bool:
-    if isinstance(value, list):
-        return any(_is_there(item) for item in value)
-    return value is not None and value != ""
+    return lambda value: is_there(value) is operand
 
 
 def _not(operand: object, key: str) -> Test:

@@ -292,13 +292,14 @@ def _add_links(
     *,
     inside_each: bool,
 ) -> None:
-    """Append the `identity_linked` events that an event implies, each of them once."""
+    """Append the links that an event implies, each of them once; or what undoes them."""
     moment = event.occurred_at[:-1]
+    unlinks = event.event_type == "identity_unlinked"
     for field, first, other in links:
         pair = f"{first}={other}" if inside_each else other  # elements may link one id to several
         link = EventRecord(
             event_id(event.source_key, moment, f"link:{pair}"),
-            "identity_linked",
+            "identity_unlinked" if unlinks else "identity_linked",
             event.occurred_at,
             event.source,
             event.source_key,

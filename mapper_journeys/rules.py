@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any
-
-import msgspec
 
 from journeys.vocabulary import EVENT_TYPES
 from mapper_journeys.conditions import Holds, compile_when
+from mapper_journeys.each import compile_each, part_of
 from mapper_journeys.events import KnownNames, compile_event
 from mapper_journeys.language import ProductRule, Rule
 from mapper_journeys.products import compile_product
@@ -22,9 +20,6 @@ from mapper_journeys.values import (
     Read,
     Row,
     RuleError,
-    compile_path,
-    elements,
-    text,
 )
 from mapper_journeys.wire import Made, Make
 
@@ -117,8 +112,8 @@ def _compile_rule(
         make = compile_event(rule, stream, inner, known=known)
     if rule.each is None:
         return _all_of(of_record), make
-    found = compile_path(rule.each, "each", reach)
-    return _all_of(of_record), _repeat(found.read, _all_of(of_element), make)
+    elements = compile_each(rule.each, "each", reach)
+    return _all_of(of_record), _repeat(elements, _all_of(of_element), make)
 
 
 def _all_of(tests: Sequence[Holds]) -> Holds | None:
@@ -127,12 +122,12 @@ def _all_of(tests: Sequence[Holds]) -> Holds | None:
     return lambda row: all(test(row) for test in tests)
 
 
-def _repeat(found: Read, holds: Holds | None, make: Callable[..., None]) -> Make:
+def _repeat(elements: Read, holds: Holds | None, make: Callable[..., None]) -> Make:
     def make_each(row: Row, key: str | None, made: list[Made]) -> None:
         parts: dict[str, int] = {}
         of_all: list[Made] = []  # all elements or none
-        for element in elements(found(row)):
-            part = _part(element)
+        for element in elements(row):
+            part = part_of(element)
             parts[part] = again = parts.get(part, 0) + 1
             if again > 1:  # two elements with one id are still two
                 part = f"{part}#{again}"
@@ -142,12 +137,3 @@ def _repeat(found: Read, holds: Holds | None, make: Callable[..., None]) -> Make
         made += of_all
 
     return make_each
-
-
-def _part(element: Any) -> str:
-    """What names an element within its list, wherever it stands: its id, else its content."""
-    own = element.get("id") if isinstance(element, dict) else None
-    if isinstance(own, (dict, list)) or own in (None, ""):
-        content = msgspec.json.encode(element, order="sorted", enc_hook=str)
-        return blake2b(content, digest_size=8).hexdigest()
-    return str(text(own, "`each`"))

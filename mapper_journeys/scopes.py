@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from journeys.vocabulary import GRAINS, ROLES
+from mapper_journeys.each import compile_each
 from mapper_journeys.language import ScopeRule
 from mapper_journeys.values import (
     BadRuleError,
@@ -15,9 +16,8 @@ from mapper_journeys.values import (
     compile_choice,
     compile_id,
     compile_ids,
-    compile_path,
-    elements,
     first_of,
+    is_value,
 )
 from mapper_journeys.wire import ScopeRecord
 
@@ -50,15 +50,15 @@ def _compile_scope(scope: ScopeRule, key: str, reach: Reach) -> Read:
     role = compile_choice(scope.role, f"{key}.role", inner, ROLES)
     if grain.constant and grain.literals[0] is None:
         raise BadRuleError(f"{key}.grain", f"must be one of {', '.join(GRAINS)}.")
-    if isinstance(scope.id, Mapping) and "from" not in scope.id:
+    if isinstance(scope.id, Mapping) and not is_value(scope.id):
         read_id = first_of(compile_ids(scope.id, f"{key}.id", inner))
     else:
         read_id = compile_id(scope.id, f"{key}.id", inner)
     read = _scope_reader(grain, read_id, role)
     if scope.each is None:
         return read
-    found = compile_path(scope.each, f"{key}.each", reach).read
-    return lambda row: [made for element in elements(found(row)) for made in read((*row, element))]
+    elements = compile_each(scope.each, f"{key}.each", reach)
+    return lambda row: [made for element in elements(row) for made in read((*row, element))]
 
 
 def _scope_reader(grain: Value, read_id: Read, role: Value) -> Read:

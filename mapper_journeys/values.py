@@ -16,7 +16,10 @@ Read = Callable[[Row], Any]
 LONGEST_PLAIN_NUMBER = 40  # digits; a larger exponent is a mistake, not an id or an amount
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
 SCALARS = (str, bool, int, float, Decimal, type(None))  # the SDK reads JSON numbers as Decimal
-FORMS = "a path such as $.field, a literal, or {from: $.field, map: {theirs: ours}, default: …}"
+FORMS = (
+    "a path such as $.field, a literal, {from: $.field, map: {theirs: ours}, default: …} "
+    "or {first: [$.field, $.other]}"
+)
 
 
 class BadRuleError(Exception):
@@ -75,6 +78,18 @@ def is_path(spec: object) -> bool:
     return isinstance(spec, str) and (spec.startswith(("$.", "@.")) or spec == "@")
 
 
+def is_value(spec: object) -> bool:
+    """Whether a mapping of a rule is one value, rather than values by name or namespace."""
+    return isinstance(spec, Mapping) and ("from" in spec or isinstance(spec.get("first"), list))
+
+
+def is_there(value: Any) -> bool:
+    """Whether a record says something: not null, not empty text, not a list of such."""
+    if isinstance(value, list):
+        return any(is_there(item) for item in value)
+    return value is not None and value != ""
+
+
 def closest(word: object, known: Collection[str]) -> str:
     """A hint for a misspelt word, or nothing."""
     found = get_close_matches(str(word), sorted(known), n=1)
@@ -86,7 +101,7 @@ def compile_value(spec: object, key: str, reach: Reach) -> Value:
     if is_path(spec):
         return compile_path(spec, key, reach)
     if isinstance(spec, Mapping):
-        return _compile_map(spec, key, reach)
+        return (_compile_first if "first" in spec else _compile_map)(spec, key, reach)
     if not isinstance(spec, SCALARS):
         raise BadRuleError(key, f"must be {FORMS}.")
     return Value(lambda row: spec, f"`{key}`", (spec,), from_record=False, constant=True)
@@ -137,6 +152,8 @@ def _step(value: Any, name: str) -> Any:
     if isinstance(value, dict):
         return value.get(name)
     if isinstance(value, list):
+        if name.isascii() and name.isdigit():
+            return next(iter(value[int(name) :]), None)
         found = [_step(item, name) for item in value]
         return [item for item in flat(found) if item is not None]
     return None
@@ -174,6 +191,29 @@ def _compile_map(spec: Mapping[Any, Any], key: str, reach: Reach) -> Value:
         label,
         literals=(*table.values(), *default.literals),
         from_record=default.from_record,
+    )
+
+
+def _compile_first(spec: Mapping[Any, Any], key: str, reach: Reach) -> Value:
+    parts = spec["first"]
+    if len(spec) > 1 or not isinstance(parts, list) or not parts:
+        raise BadRuleError(key, "must be {first: [$.field, …]}, with nothing beside the list.")
+    values = [compile_value(part, f"{key}.first[{at}]", reach) for at, part in enumerate(parts)]
+    reads = [value.read for value in values]
+    paths = ", ".join(part for part in parts if is_path(part))
+
+    def read(row: Row) -> Any:
+        for read_part in reads:
+            found = read_part(row)
+            if is_there(found):
+                return found
+        return None
+
+    return Value(
+        read,
+        f"`{key}` ({paths})" if paths else f"`{key}`",
+        literals=tuple(literal for value in values for literal in value.literals),
+        from_record=any(value.from_record for value in values),
     )
 
 
@@ -260,14 +300,16 @@ def compile_id(spec: object, key: str, reach: Reach, namespace: str = "") -> Rea
 
 
 def compile_ids(spec: object, key: str, reach: Reach) -> tuple[Read, ...]:
-    """The readers of ``{namespace: path, …}``, in the order in which they are preferred."""
+    """The readers of ``{namespace: path or paths, …}``, the preferred one first."""
     if not isinstance(spec, Mapping) or not spec:
         raise BadRuleError(key, "must be a mapping {namespace: $.path}.")
     for namespace in spec:
         if not isinstance(namespace, str) or not re.fullmatch(r"[^\s:]+", namespace):
             raise BadRuleError(key, "has a namespace that is empty or holds a space or a colon.")
     return tuple(
-        compile_id(path, f"{key}.{namespace}", reach, namespace) for namespace, path in spec.items()
+        compile_id(path, f"{key}.{namespace}", reach, namespace)
+        for namespace, paths in spec.items()
+        for path in (paths if isinstance(paths, list) else [paths])
     )
 
 
@@ -345,10 +387,3 @@ def compile_mapping(specs: Mapping[str, Any], key: str, reach: Reach) -> Read:
         return made
 
     return read
-
-
-def elements(found: Any) -> list[Any]:
-    """What an `each` goes through: a list, or one object; nothing for null."""
-    if found is None:
-        return []
-    return found if isinstance(found, list) else [found]

@@ -240,5 +240,5 @@ def test_the_rules_in_the_documentation_are_rules():
     blocks = [block.partition("```")[0] for block in page.split("```yaml\n")[1:]]
     examples = [rule for block in blocks if "name:" in block for rule in yaml.safe_load(block)]
     rules, errors = parse_rules(examples, "rules.md")
-    assert len(rules) == 3
+    assert len(rules) == 4
     assert errors + compile_rules(rules)[1] == []

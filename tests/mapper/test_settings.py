@@ -95,6 +95,23 @@ BAD_RULES = [
     ({**RULE, "value": "$.a..b"}, "Rule 'r': `value` has an empty name in its path $.a..b."),
     ({**RULE, "each": "lines"}, "Rule 'r': `each` must be a path such as $.field."),
     (
+        {**RULE, "each": {"entries": "$.a", "prefixes": "x"}},
+        "Rule 'r': `each` must be a path such as $.field, {entries: $.field, prefix: …} "
+        "or {split: $.field, by: …}.",
+    ),
+    (
+        {**RULE, "each": {"split": "$.a", "by": ""}},
+        "Rule 'r': `each.by` must be the text that stands between the parts.",
+    ),
+    (
+        {**RULE, "each": {"entries": "$.a", "prefix": 1}},
+        "Rule 'r': `each.prefix` must be a text or a list of texts.",
+    ),
+    (
+        {**RULE, "each": {"entries": "a"}},
+        "Rule 'r': `each.entries` must be a path such as $.field.",
+    ),
+    (
         {**RULE, "scopes": [{"grain": "planet", "id": "$.x"}]},
         "Rule 'r': `scopes[0].grain` is 'planet', but must be one of category, product, item.",
     ),
@@ -125,8 +142,20 @@ BAD_RULES = [
     ),
     (
         {**RULE, "properties": {"a": ["$.x"]}},
-        "Rule 'r': `properties.a` must be a path such as $.field, a literal, or "
-        "{from: $.field, map: {theirs: ours}, default: …}.",
+        "Rule 'r': `properties.a` must be a path such as $.field, a literal, "
+        "{from: $.field, map: {theirs: ours}, default: …} or {first: [$.field, $.other]}.",
+    ),
+    (
+        {**RULE, "channel": {"first": ["$.a"], "default": "web"}},
+        "Rule 'r': `channel` must be {first: [$.field, …]}, with nothing beside the list.",
+    ),
+    (
+        {**RULE, "currency": {"first": []}},
+        "Rule 'r': `currency` must be {first: [$.field, …]}, with nothing beside the list.",
+    ),
+    (
+        {**RULE, "observability": {"first": ["$.a", "hidden"]}},
+        "Rule 'r': `observability` is 'hidden', but must be one of observed, reported, inferred.",
     ),
     (
         {**RULE, "channel": {"from": "$.a", "to": {}}},

@@ -1,0 +1,1 @@
+"""Vendors' APIs on loopback, stateful, with limits and faults: the pipeline without credentials."""
