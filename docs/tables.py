@@ -127,14 +127,39 @@ def top_level() -> str:
     return table(("key", "read by", "default", "what to put there"), rows)
 
 
+def members(folder: str) -> dict[str, Mapping[str, Any]]:
+    """The schemas of all sources or destinations, by name."""
+    if folder == "sources":
+        found: dict[str, Mapping[str, Any]] = tap_schema()["properties"]["sources"]["properties"]
+        return found
+    return {name: each.model_json_schema() for name, each in DESTINATIONS.items()}
+
+
 def source(name: str) -> str:
     """The settings of one source."""
-    return table(SETTINGS_HEAD, settings(tap_schema()["properties"]["sources"]["properties"][name]))
+    return table(SETTINGS_HEAD, settings(members("sources")[name]))
 
 
 def destination(name: str) -> str:
     """The settings of one destination."""
-    return table(SETTINGS_HEAD, settings(DESTINATIONS[name].model_json_schema()))
+    return table(SETTINGS_HEAD, settings(members("destinations")[name]))
+
+
+def connectors(folder: str) -> str:
+    """What there is to choose from, each with its page."""
+    rows = (
+        (f"[`{name}`](docs/reference/{folder}/{name}.md)", each.get("description", ""))
+        for name, each in members(folder).items()
+    )
+    return table((folder.removesuffix("s"), "is"), rows)
+
+
+def connector_settings(folder: str) -> str:
+    """The settings of every source or destination, each under its name."""
+    return "".join(
+        f"\n### {name}\n{table(SETTINGS_HEAD, settings(each))}More: [{name}]({folder}/{name}.md).\n"
+        for name, each in members(folder).items()
+    )
 
 
 def sdk_settings() -> str:

@@ -76,12 +76,41 @@ def index_aliases(products: Iterable[Product]) -> dict[str, str]:
 
 
 def item_links(events: Iterable[JourneyEvent]) -> dict[str, tuple[str, ...]]:
-    """Item id → product ids, from ``scope_linked`` events; the latest link of an item counts."""
-    latest: dict[str, tuple[tuple[datetime, str], tuple[str, ...]]] = {}
+    """Item id → product ids, from ``scope_linked`` events.
+
+    Of each record of a source the latest link counts, and what several records say adds up: a deal
+    that names all its products says so once, its lines say it one by one. A link without a product
+    takes back what its record said before.
+    """
+    latest: dict[tuple[str, str, str], JourneyEvent] = {}
     for event in events:
-        products = tuple(s.id for s in event.scopes if s.grain == "product")
-        when = (event.occurred_at, event.event_id)
         for item in (s.id for s in event.scopes if s.grain == "item"):
-            if item not in latest or latest[item][0] < when:
-                latest[item] = (when, products)
-    return {item: products for item, (_, products) in latest.items()}
+            key = (item, event.source, event.source_key)
+            if key not in latest or _when(latest[key]) < _when(event):
+                latest[key] = event
+    links: dict[str, dict[str, None]] = {}
+    for (item, _, _), event in sorted(latest.items(), key=lambda each: _when(each[1])):
+        products = (s.id for s in event.scopes if s.grain == "product")
+        links.setdefault(item, {}).update(dict.fromkeys(products))
+    return {item: tuple(products) for item, products in links.items()}
+
+
+class Owner(NamedTuple):
+    """Whose an item is, as far as it is known."""
+
+    subject: str | None = None
+    account: str | None = None
+
+
+def item_owners(events: Iterable[JourneyEvent]) -> dict[str, Owner]:
+    """Item id → whose it is: the latest person and account that a ``scope_linked`` names for it."""
+    owners: dict[str, Owner] = {}
+    for event in sorted(events, key=_when):
+        for item in (s.id for s in event.scopes if s.grain == "item"):
+            before = owners.get(item, Owner())
+            owners[item] = Owner(event.subject or before.subject, event.account or before.account)
+    return owners
+
+
+def _when(event: JourneyEvent) -> tuple[datetime, str]:
+    return event.occurred_at, event.event_id

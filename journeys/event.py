@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -124,6 +124,14 @@ def version_key(event: JourneyEvent) -> tuple[str, str]:
         default=str,
     )
     return recorded, content
+
+
+_NAMES = tuple(each.name for each in fields(JourneyEvent))
+
+
+def changed(event: JourneyEvent, **others: Any) -> JourneyEvent:
+    """The event with other values; also of a type that only has the same fields."""
+    return type(event)(**{name: getattr(event, name) for name in _NAMES} | others)
 
 
 @dataclass(frozen=True, slots=True)

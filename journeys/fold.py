@@ -13,6 +13,7 @@ from journeys.event import JourneyEvent, Scope, version_key
 from journeys.model import UNDECLARED, Category, EventMeaning, StageModel
 from journeys.record import StageRecord, Visit
 from journeys.regions import OPENS_AT, concerns
+from journeys.snapshots import SNAPSHOTS, history
 
 __all__ = ["Folded", "StageRecord", "Visit", "fold", "fold_subject"]
 
@@ -66,6 +67,8 @@ def fold_subject(
     kept = in_order(model, events)
     folded = Folded()
     lines: dict[tuple[str, str], Line] = {}
+    if any(event.event_type in SNAPSHOTS for event in kept):
+        kept = history(kept)
     for event in kept:
         meaning = model.meanings.get(event.event_type, UNDECLARED)
         if meaning.is_fact:

@@ -139,7 +139,7 @@ class Regions:
             self.advocacy = ("reviewer", at)
 
     def _ticket(self, event: JourneyEvent, at: datetime) -> None:
-        ticket = str(event.properties.get("ticket") or event.source_key)
+        ticket = ticket_of(event)
         state = TICKETS[event.event_type]
         if event.event_type in ("ticket_updated", "ticket_opened"):
             named = event.properties.get("waiting_on") or event.properties.get("status")
@@ -202,6 +202,11 @@ def worst(tickets: Mapping[str, tuple[str, datetime]]) -> dict[str, Any]:
     found = described(state, min(since for each, since in tickets.values() if each == state))
     found["open"] = sorted(key for key, (each, _) in tickets.items() if each in SEEKING_SUPPORT)
     return found
+
+
+def ticket_of(event: JourneyEvent) -> str:
+    """The ticket an event belongs to: named by the rule, else the record itself."""
+    return str(event.properties.get("ticket") or event.source_key)
 
 
 def is_promoter(event: JourneyEvent) -> bool:

@@ -48,6 +48,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "rfp_received",
         "opportunity_opened",
         "opportunity_stage_changed",
+        "opportunity_observed",
         "contact_role_added",
         "contact_role_removed",
     ),
@@ -105,6 +106,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "support": (
         "ticket_opened",
         "ticket_updated",
+        "ticket_observed",
         "ticket_escalated",
         "ticket_resolved",
         "ticket_reopened",

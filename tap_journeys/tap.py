@@ -16,6 +16,7 @@ from singer_sdk.exceptions import ConfigValidationError, MappingError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.tap_base import CliTestOptionValue
 
+from tap_journeys.check import check
 from tap_journeys.settings import check_others, check_sources, json_schema
 from tap_journeys.side_by_side import SideBySide
 from tap_journeys.sources.base import ApiStream, SourceStream, wrong_configuration
@@ -101,7 +102,7 @@ class TapJourneys(Tap):
                 elif test == CliTestOptionValue.Schema.value:
                     self.write_schemas()
                 else:
-                    self.run_connection_test()
+                    return self._test()
             finally:
                 if isinstance(self.message_writer, BufferedWriter):
                     self.message_writer.flush()
@@ -111,6 +112,17 @@ class TapJourneys(Tap):
             click.echo(f"{self.name}: the reader of the records is gone; run again", err=True)
             return FAILED
         return self._summarise()
+
+    def _test(self) -> int:
+        """Write one record of each stream of files, and say what the other sources let us read."""
+        streams = [stream for stream in self.streams.values() if stream.selected]
+        asked = [stream for stream in streams if isinstance(stream, ApiStream)]
+        self.run_sync_dry_run(streams=[s for s in streams if not isinstance(s, ApiStream)])
+        findings = list(check(self, self.sources, asked))
+        for finding in findings:
+            click.echo(f"{finding.level:8}{finding.text}", err=True)
+        failed = any(finding.level == "error" for finding in findings)
+        return FAILED if failed else self._summarise()
 
     def _summarise(self) -> int:
         """Say in one line how the run went; its exit code."""

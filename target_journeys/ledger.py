@@ -9,8 +9,8 @@ from datetime import datetime
 
 import msgspec
 
-from journeys.catalogue import Catalogue, index_aliases, item_links
-from journeys.event import JourneyEvent, Product, isoformat, version_key
+from journeys.catalogue import Catalogue, Owner, index_aliases, item_links, item_owners
+from journeys.event import JourneyEvent, Product, changed, isoformat, version_key
 from journeys.fold import Folded, fold_subject
 from journeys.identity import Link, canonical_ids, link_of, memberships
 from journeys.model import FACTS, StageModel
@@ -22,6 +22,7 @@ from target_journeys.stores.sqlite import MAX_ROW, SQLiteStore
 
 CHUNK = 5_000  # events that are decoded and inserted together
 SUBJECTS = 500  # subjects that are loaded and folded together
+KINDS = ("superseded", "link", "member", "ownerless")  # facts that most stores do without
 PEOPLE, ACCOUNTS = "people", "accounts"
 COLUMN = {PEOPLE: "subject", ACCOUNTS: "account"}
 
@@ -49,6 +50,7 @@ class Touched:
     accounts: set[str] = field(default_factory=set)
     linked: dict[str, str] = field(default_factory=dict)  # id in a link → PEOPLE or ACCOUNTS
     names: set[str] = field(default_factory=set)  # products and items that mean something new
+    items: set[str] = field(default_factory=set)  # items with news of their owner, or for him
 
     def of(self, kind: str) -> set[str]:
         """The set of one kind."""
@@ -76,7 +78,7 @@ class Ledger:
         self._before = 0  # the last event of earlier batches
         self._regrouped: set[str] = set()  # canonical ids whose group changed in this batch
         self._read_all = False  # what is at hand is not the whole truth: read all from the store
-        self._has = {kind: store.has_facts(kind) for kind in ("superseded", "link", "member")}
+        self._has = {kind: store.has_facts(kind) for kind in KINDS}
         self._catalogue = Catalogue()
         self._load_products()
 
@@ -193,13 +195,16 @@ class Ledger:
         if event.account is not None:
             self._touched.accounts.add(event.account)
         if event.event_type not in FACTS:
+            if event.subject is None and event.account is None:
+                self._touched.items.update(items_of(event))
             return
         link = link_of(event)
         if link is not None:
             kind = PEOPLE if event.subject is not None else ACCOUNTS
             self._touched.linked.update({link.left: kind, link.right: kind})
         elif event.event_type == "scope_linked":
-            self._touched.names.update(s.id for s in event.scopes if s.grain == "item")
+            self._touched.names.update(items_of(event))
+            self._touched.items.update(items_of(event))
 
     def _load_products(self) -> None:
         products = [_decode_product(body) for body in self.store.products()]
@@ -208,13 +213,7 @@ class Ledger:
 
     def _load_items(self, events: Mapping[str, Sequence[JourneyEvent]]) -> None:
         """What the items (deals, orders …) of these events stand for."""
-        items = {
-            scope.id
-            for own in events.values()
-            for event in own
-            for scope in event.scopes
-            if scope.grain == "item"
-        }
+        items = {item for own in events.values() for event in own for item in items_of(event)}
         facts = [stored(body) for body in self.store.facts("item", items)] if items else []
         self._catalogue.items = item_links(self._not_superseded(facts))
 
@@ -257,6 +256,11 @@ class Ledger:
                 self._touch_all(touched)  # what is not in it is unknown from now on
             for subject, kind in self.store.subjects_of_names(touched.names):
                 touched.of(kind).add(subject)
+        if touched.items and self._has["ownerless"]:
+            for body in self.store.facts("item", touched.items):
+                link = stored(body)
+                touched.people.update(filter(None, [link.subject]))
+                touched.accounts.update(filter(None, [link.account]))
         if touched.linked:
             self._regroup(touched)
         if self._has["member"]:
@@ -383,6 +387,9 @@ class Ledger:
         for name, stored_before in self.store.events_of(COLUMN[kind], wanted, until=until):
             if stored_before is not None:
                 found.setdefault(owner[name], []).extend(decode_many(stored_before))
+        if self._has["ownerless"]:
+            for subject, events in self._owned(kind, owner).items():
+                found.setdefault(subject, []).extend(events)
         if kind == ACCOUNTS and self._has["member"]:
             self._add_members(owner, found)
         if self._has["superseded"]:
@@ -399,6 +406,9 @@ class Ledger:
         for name, bodies in self.store.events_of("subject", canonical):
             own = decode_many(bodies) if bodies is not None else []
             events.setdefault(canonical[name], []).extend(e for e in own if e.account is None)
+        if self._has["ownerless"]:
+            for person, own in self._owned(PEOPLE, canonical).items():
+                events.setdefault(person, []).extend(e for e in own if e.account is None)
         for member in joined:
             person = canonical.get(member.subject, member.subject)
             found.setdefault(owner[member.account], []).extend(
@@ -407,6 +417,29 @@ class Ledger:
                 if member.since <= event.occurred_at
                 and (member.until is None or event.occurred_at < member.until)
             )
+
+    def _owned(self, kind: str, subjects: Mapping[str, str]) -> dict[str, list[JourneyEvent]]:
+        """Canonical id → what happened to its items (tickets, deals …) in events that name nobody.
+
+        ``subjects``: id → canonical id. Such an event gets the owner that a ``scope_linked`` names.
+        """
+        links = [stored(body) for body in self.store.facts("owns", subjects)]
+        items = {item for link in links for item in items_of(link)}
+        if not items:
+            return {}
+        links = [stored(body) for body in self.store.facts("item", items)]
+        owners = item_owners(self._not_superseded(links))
+        found: dict[str, list[JourneyEvent]] = {}
+        for body in self.store.facts("ownerless", items):
+            event = stored(body)
+            for item in items_of(event):
+                owner = owners.get(item, Owner())
+                name = owner.subject if kind == PEOPLE else owner.account
+                if name is not None and name in subjects:
+                    owned = changed(event, subject=owner.subject, account=owner.account)
+                    found.setdefault(subjects[name], []).append(owned)
+                    break
+        return found
 
     def _not_superseded(self, events: list[JourneyEvent]) -> list[JourneyEvent]:
         if not self._has["superseded"] or not events:
@@ -426,10 +459,21 @@ def facts_of(event: JourneyEvent) -> list[tuple[str, str, str]]:
     elif event.event_type in ("account_joined", "account_left"):
         facts += [("member", event.subject or ""), ("member_of", event.account or "")]
     elif event.event_type == "scope_linked":
-        facts += [("item", scope.id) for scope in event.scopes if scope.grain == "item"]
+        items = items_of(event)
+        facts += [("item", item) for item in items]
+        if items:
+            facts += [("owns", event.subject or ""), ("owns", event.account or "")]
+        if event.subject or event.account:
+            facts += [("owned", item) for item in items]
     elif event.subject is None and event.account is None and event.event_type not in FACTS:
         facts.append(("nobody", event.source))
+        facts += [("ownerless", item) for item in items_of(event)]
     return [(kind, name, event.event_id) for kind, name in facts if name]
+
+
+def items_of(event: JourneyEvent) -> list[str]:
+    """The items (tickets, deals, orders …) that an event is about."""
+    return [scope.id for scope in event.scopes if scope.grain == "item"]
 
 
 def event_rows(events: Iterable[tuple[JourneyEvent, bytes]]) -> list[EventRow]:

@@ -57,14 +57,17 @@ def lacking(wanted: Iterator[str] | list[str] | set[str], *pages: str) -> list[s
 # -- nothing is missing ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/reference/settings.md"])
-def test_every_setting_is_documented(page: str) -> None:
+def test_the_readme_names_every_key_and_connector() -> None:
+    assert not lacking([*TOP_LEVEL, *SOURCES, *DESTINATIONS], "README.md")
+
+
+def test_every_setting_is_documented() -> None:
     wanted = list(TOP_LEVEL)
     for source in tap_settings.json_schema()["properties"]["sources"]["properties"].values():
         wanted += [row[0].strip("`") for row in tables.settings(source)]
     for destination in DESTINATIONS.values():
         wanted += list(destination.model_fields)
-    assert not lacking(wanted, page)
+    assert not lacking(wanted, "docs/reference/settings.md")
 
 
 @pytest.mark.parametrize(
@@ -77,8 +80,7 @@ def test_every_connector_has_its_page(folder: str, members: Mapping[str, Any]) -
         text = (REFERENCE / folder / f"{name}.md").read_text(encoding="utf-8")
         headings = re.findall("^## (.*)$", text, re.MULTILINE)
         assert {"Settings", "Limits", "Oddities"} <= set(headings)
-        for page in (TOP / "README.md", REFERENCE / "settings.md"):
-            assert f'"{name}"' in page.read_text(encoding="utf-8"), f"{page.name} lacks {name}"
+        assert f"### {name}\n" in (REFERENCE / "settings.md").read_text(encoding="utf-8")
 
 
 def test_every_event_type_is_documented() -> None:

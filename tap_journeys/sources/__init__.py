@@ -2,7 +2,9 @@
 
 from tap_journeys.sources.base import Source
 from tap_journeys.sources.files import Files
+from tap_journeys.sources.rest import Rest
 
 SOURCES: dict[str, type[Source]] = {
     "files": Files,
+    "rest": Rest,
 }

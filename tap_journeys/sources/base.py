@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 from singer_sdk import Stream
@@ -40,6 +40,13 @@ class Source(BaseModel, ABC):
     @abstractmethod
     def streams(self, tap: Tap) -> list[Stream]:
         """The streams these settings ask for."""
+
+    def check(self, tap: Tap) -> Iterator[tuple[str, str]]:
+        """What a look at the login shows: "ok", "warning" or "error", and a sentence.
+
+        Sentences name what is missing and what to do next; they hold no settings and no records.
+        """
+        yield from ()
 
 
 class SourceStream(Stream):
@@ -129,8 +136,8 @@ class ApiStream(SourceStream):
     fails = "stream"
     breaks = "keyless record"
     width = 4  # parts that are read at once
-    customer_paths: ClassVar[tuple[str, ...]] = ()  # dotted paths of what names a customer …
-    product_paths: ClassVar[tuple[str, ...]] = ()  # … and a product; for the check of a login
+    customer_paths: tuple[str, ...] = ()  # dotted paths of what names a customer …
+    product_paths: tuple[str, ...] = ()  # … and a product; for the check of a login
 
     def __init__(
         self, tap: Tap, schema: dict[str, Any] | None = None, name: str | None = None

@@ -145,6 +145,7 @@ class Client:
         base_url: str,
         *,
         login: Login | None = None,
+        headers: Mapping[str, str] | None = None,
         buckets: Mapping[str, Bucket] | None = None,
         judge: Judge = judge_status,
         observe: Callable[[requests.Response, Bucket | None], None] | None = None,
@@ -153,6 +154,7 @@ class Client:
         self.base_url = base_url.rstrip("/")
         self.login: Login = login or Fixed({})
         self.buckets = dict(buckets or {})
+        self._headers = {"User-Agent": USER_AGENT, **(headers or {})}
         self._judge, self._observe = judge, observe
         self._sleep = sleep
         self._closed: ClosedError | None = None
@@ -183,10 +185,16 @@ class Client:
 
     def json(self, method: str, address: str, *, bucket: str = "requests", **request: Any) -> Any:
         """The decoded JSON of any request; an answer that is cut short is asked for again."""
+        return self.answer(method, address, bucket=bucket, **request)[0]
 
-        def decode(response: requests.Response) -> Any:
+    def answer(
+        self, method: str, address: str, *, bucket: str = "requests", **request: Any
+    ) -> tuple[Any, requests.Response]:
+        """As `json`, with the answer itself, for its headers."""
+
+        def decode(response: requests.Response) -> tuple[Any, requests.Response]:
             try:
-                return msgspec.json.decode(response.content)
+                return msgspec.json.decode(response.content), response
             except (msgspec.DecodeError, UnicodeDecodeError):
                 raise TryAgainError("the answer is no JSON") from None
 
@@ -208,7 +216,7 @@ class Client:
     ) -> Answer:
         """What ``read`` makes of the answer, asked for as often as that can help."""
         bucket, url = self.buckets.get(bucket_name), self.url(address)
-        given = {"User-Agent": USER_AGENT, **request.pop("headers", {})}
+        given = {**self._headers, **request.pop("headers", {})}
 
         def once() -> Answer:
             if bucket is not None:

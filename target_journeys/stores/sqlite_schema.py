@@ -128,3 +128,20 @@ def events_and_journeys(db: Database) -> None:
         "create table notes (name text primary key, value text not null) without rowid",
     ):
         db.execute(statement)
+
+
+@migrations(name="0002 items have owners")
+def items_have_owners(db: Database) -> None:
+    """Events that name nobody, but an item whose owner is known, are no longer unresolved."""
+    db.execute("drop view unresolved")
+    db.execute(
+        "create view unresolved as "
+        "select id as stream, 'no customer' as reason, count(*) as count from facts "
+        "where kind = 'nobody' and event_id not in "
+        "(select id from facts where kind = 'superseded') and event_id not in "
+        "(select i.event_id from facts as i join facts as o on o.kind = 'owned' and o.id = i.id "
+        "where i.kind = 'ownerless') group by id "
+        "union all select stream, reason, sum(count) from unresolved_events "
+        "group by stream, reason "
+        "union all select stream, reason, count(*) from unmapped_records group by stream, reason"
+    )

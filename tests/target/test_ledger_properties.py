@@ -32,6 +32,8 @@ KINDS = [
     "ticket_closed",
     "opportunity_opened",
     "opportunity_lost",
+    "opportunity_observed",
+    "ticket_observed",
     "email_opened",
     "record_corrected",
     "identity_linked",

@@ -270,6 +270,39 @@ def test_a_link_that_arrives_late_tells_what_an_item_stands_for(kept):
     assert kept.ask("select * from unresolved") == []
 
 
+def test_what_happens_to_an_item_counts_for_its_owner_whoever_that_is_now(kept):
+    ticket = {"grain": "item", "id": "ticket:9"}
+
+    def owner(number, subject):
+        about = [ticket, {"grain": "product", "id": "P"}]
+        return record(number, "scope_linked", subject=subject, scopes=about)
+
+    status = record(1, "ticket_opened", subject=None, scopes=[ticket])
+    sync(kept, SCHEMA, status)
+    assert kept.ask("select reason, count from unresolved") == [("no customer", 1)]
+    sync(kept, SCHEMA, owner(2, "email:ana@acme.test"))
+    assert kept.ask("select subject, headline from journey_stages") == [
+        ("email:ana@acme.test", "Seeking support")
+    ]
+    assert kept.ask("select * from unresolved") == []
+    sync(kept, SCHEMA, owner(3, "email:bo@acme.test"))
+    assert kept.ask("select subject from journey_stages") == [("email:bo@acme.test",)]
+
+
+def test_lines_of_an_order_add_up_and_one_that_is_deleted_counts_no_more(kept):
+    deal = {"grain": "item", "id": "deal:1"}
+
+    def line(number, key, *products):
+        about = [deal, *({"grain": "product", "id": product} for product in products)]
+        return record(number, "scope_linked", subject=None, scopes=about, source_key=key)
+
+    opened = record(9, "opportunity_opened", scopes=[deal])
+    sync(kept, SCHEMA, opened, line(1, "line 1", "P"), line(2, "line 2", "Q"))
+    assert kept.ask("select product from journey_stages order by 1") == [("P",), ("Q",)]
+    sync(kept, SCHEMA, line(3, "line 1"))
+    assert kept.ask("select product from journey_stages") == [("Q",)]
+
+
 def test_linked_ids_become_one_customer_and_split_again(kept):
     def identity(number, kind):
         return record(number, kind, scopes=[], properties={"linked": "ga4_client:7"})
@@ -470,3 +503,13 @@ def test_errors_of_the_stream_have_the_sdks_types(kept):
     ):
         with pytest.raises(error):
             TargetJourneys(config=config).listen(io.StringIO(lines(*messages)))
+
+
+def test_a_snapshot_that_shows_another_stage_moves_the_journey(kept):
+    def look(number, stage):
+        seen = {"opportunity": "7", "stage": stage}
+        return record(number, "opportunity_observed", properties=seen)
+
+    sync(kept, SCHEMA, look(1, "qualifiedtobuy"))
+    sync(kept, SCHEMA, look(2, "qualifiedtobuy"), look(3, "contractsent"))
+    assert kept.ask("select stage, event_count from journey_stages") == [("buying", 2)]
