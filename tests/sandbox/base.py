@@ -66,6 +66,10 @@ class Request:
         """The last value of a query parameter."""
         return self.query[name][-1] if name in self.query else default
 
+    def flag(self, name: str) -> bool:
+        """A switch of the query; Python's clients write True."""
+        return (self.get(name) or "").lower() == "true"
+
     @property
     def base_url(self) -> str:
         """The address that the client used, for absolute links."""
@@ -234,6 +238,10 @@ class Vendor:
 
     def decorate(self, request: Request, answer: Answer) -> None:
         """Add the headers that every answer of this vendor carries."""
+
+    def tap_settings(self) -> dict[str, Any]:
+        """What a tap is told, to read from here."""
+        return {"base_url": self.url}
 
     # -- the order of things ---------------------------------------------------------------------
 

@@ -56,6 +56,9 @@ class HubSpot(Vendor):
         """Another plan's limits."""
         self.limits["burst"].limit, self.limits["daily"].limit = PLANS[name]
 
+    def tap_settings(self) -> dict[str, Any]:
+        return super().tap_settings() | {"access_token": self.token}
+
     # -- what the core asks ----------------------------------------------------------------------
 
     def documented_limits(self) -> list[Bucket]:
@@ -89,8 +92,9 @@ class HubSpot(Vendor):
             return Answer(414, page, {"Content-Type": "text/html"})
         if self.is_login(request):
             return self._new_token(request)
-        self._check_token(request)
-        path = _DATED.sub(lambda found: _version(found[1], found[2]), request.path)
+        if not request.path.startswith("/oauth/"):  # these name the token that they ask about
+            self._check_token(request)
+        path = _DATED.sub(lambda found: _version(found[1], found[2]), request.path.rstrip("/"))
         methods: list[str] = []
         for routes in ROUTES:
             found = routes.find(request.method, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -18,6 +19,7 @@ from tests.sandbox.hubspot_words import (
     names,
     not_found,
     number,
+    offset,
     row_error,
     shown,
 )
@@ -51,18 +53,18 @@ def _list(hubspot: HubSpot, request: Request, kind: str) -> Answer:
     kind = kind_of(world, kind)
     history = _asked(request, "propertiesWithHistory")
     limit = number(request, "limit", 10, HISTORY_PAGE if history else PAGE)
-    after = int(request.get("after") or 0)
-    rows = world.listed(kind, archived=request.get("archived") == "true")
-    rows = [row for row in rows if row.id >= after]
+    after = offset(request.get("after"))
+    rows = world.listed(kind, archived=request.flag("archived"))
+    start = bisect_left(rows, after, key=lambda row: row.id)
     results = []
-    for row in rows[:limit]:
+    for row in rows[start : start + limit]:
         told = shown(world, kind, row, _asked(request, "properties"), history=history)
         if wanted := _asked(request, "associations"):
             told |= _associations_of(hubspot, request, kind, row, wanted)
         results.append(told)
     answer: Row = {"results": results}
-    if len(rows) > limit:
-        answer["paging"] = _next(request, str(rows[limit].id))
+    if len(rows) > start + limit:
+        answer["paging"] = _next(request, str(rows[start + limit].id))
     return Answer(200, answer)
 
 
@@ -98,7 +100,7 @@ def _one(hubspot: HubSpot, request: Request, kind: str, object_id: str) -> Answe
     world = hubspot.world
     kind = kind_of(world, kind)
     row = world.find(kind, object_id, request.get("idProperty"))
-    archived = request.get("archived") == "true"
+    archived = request.flag("archived")
     if row is None or (row.archived_at is not None) != archived:
         raise not_found()
     told = shown(
@@ -120,7 +122,7 @@ def _batch_read(hubspot: HubSpot, request: Request, kind: str) -> Answer:
     asked = body(request)
     history = asked.get("propertiesWithHistory") or []
     wanted = asked.get("properties") or []
-    archived = request.get("archived") == "true"
+    archived = request.flag("archived")
     results, missing, seen = [], [], set()
     for each in inputs(request, HISTORY_PAGE if history else PAGE):
         value = str(each.get("id"))
@@ -150,7 +152,7 @@ def _associations(hubspot: HubSpot, request: Request, kind: str, to_kind: str) -
     results, errors = [], []
     for each in inputs(request):
         from_id = str(each.get("id"))
-        after = int(each.get("after") or 0)
+        after = offset(each.get("after"))
         row = world.find(kind, from_id)
         pairs = world.associations[kind, to_kind].get(row.id, {}) if row else {}
         if not pairs:
@@ -212,7 +214,7 @@ def _associations_of_one(
         raise not_found()
     pairs = world.associations[kind, to_kind].get(row.id, {})
     limit = number(request, "limit", hubspot.association_page, 500)
-    after = int(request.get("after") or 0)
+    after = offset(request.get("after"))
     page, following = _association_page(hubspot, kind, to_kind, pairs, after, limit)
     answer: Row = {"results": page}
     if following:
@@ -234,7 +236,7 @@ def _labels(hubspot: HubSpot, request: Request, kind: str, to_kind: str) -> Answ
 @routes("GET", "/crm/v3/properties/{kind}")
 def _properties(hubspot: HubSpot, request: Request, kind: str) -> Answer:
     kind = kind_of(hubspot.world, kind)
-    archived = request.get("archived") == "true"
+    archived = request.flag("archived")
     rows = hubspot.world.definitions[kind].values()
     return Answer(200, {"results": [row for row in rows if row["archived"] == archived]})
 
@@ -287,7 +289,7 @@ def _schema(hubspot: HubSpot, request: Request, kind: str) -> Answer:
 
 @routes("GET", "/marketing/v3/forms")
 def _forms(hubspot: HubSpot, request: Request) -> Answer:
-    archived = request.get("archived") == "true"
+    archived = request.flag("archived")
     rows = [row for row in hubspot.world.forms.values() if row["archived"] == archived]
     return _by_offset(request, rows, 20)
 
@@ -301,7 +303,7 @@ def _submissions(hubspot: HubSpot, request: Request, form_id: str) -> Answer:
 
 @routes("GET", "/crm/v3/owners")
 def _owners(hubspot: HubSpot, request: Request) -> Answer:
-    archived = request.get("archived") == "true"
+    archived = request.flag("archived")
     rows = [row for row in hubspot.world.owners.values() if row["archived"] == archived]
     if email := request.get("email"):
         rows = [row for row in rows if row["email"] == email]
@@ -309,7 +311,7 @@ def _owners(hubspot: HubSpot, request: Request) -> Answer:
 
 
 def _by_offset(request: Request, rows: list[Row], default: int, most: int = PAGE) -> Answer:
-    limit, start = number(request, "limit", default, most), int(request.get("after") or 0)
+    limit, start = number(request, "limit", default, most), offset(request.get("after"))
     answer: Row = {"results": rows[start : start + limit]}
     if start + limit < len(rows):
         answer["paging"] = _next(request, str(start + limit))

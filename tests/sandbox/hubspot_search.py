@@ -88,9 +88,10 @@ def _sorted(hubspot: HubSpot, kind: str, rows: list[Found], sorts: list[Any]) ->
         name = sorts[0].get("propertyName", "")
         backwards = sorts[0].get("direction") == "DESCENDING"
     read = _reader(_type(hubspot, kind, name))
-    rows = sorted(rows, key=lambda each: zlib.crc32(str(each[0].id).encode()))
-    there = [each for each in rows if each[1].get(name) not in {None, ""}]
-    absent = [each for each in rows if each[1].get(name) in {None, ""}]
+    there = [each for each in rows if each[1].get(name)]
+    absent = [each for each in rows if not each[1].get(name)]
+    if name != "hs_object_id":
+        there.sort(key=lambda each: zlib.crc32(str(each[0].id).encode()))
     there.sort(key=lambda each: read(each[1][name] or ""), reverse=backwards)
     return there + absent
 

@@ -57,6 +57,21 @@ def number(request: Request, name: str, default: int, most: int) -> int:
     return int(text)
 
 
+def offset(value: Any) -> int:
+    """Where a page begins, as an answer before told it."""
+    if not str(value or 0).isdigit():
+        raise refused(400, "after is not what a page before gave")
+    return int(value or 0)
+
+
+def pair(row: Row) -> tuple[str, str]:
+    """The two ids of an association."""
+    try:
+        return str(row["from"]["id"]), str(row["to"]["id"])
+    except (KeyError, TypeError) as problem:
+        raise refused(400, "Invalid input JSON: from.id and to.id are needed") from problem
+
+
 def names(values: Iterable[str]) -> list[str]:
     """Names given as a comma list, several times, or both."""
     return [name for value in values for name in value.split(",") if name]

@@ -75,6 +75,7 @@ class HubSpotWorld:
         self.associations: dict[tuple[str, str], dict[int, dict[int, list[int]]]]
         self.associations = defaultdict(lambda: defaultdict(dict))
         self.revision = 0  # counts writes: what was computed before one is stale
+        self._lists: dict[tuple[str, bool], tuple[int, list[CrmObject]]] = {}
         self._ids = count(10_001)
         self._type_ids = count(101)
         self._default_types: dict[tuple[str, str], int] = {}
@@ -178,9 +179,14 @@ class HubSpotWorld:
         return self.objects[kind].get(object_id)
 
     def listed(self, kind: str, *, archived: bool = False) -> list[CrmObject]:
-        rows = self.objects[kind].values()
-        found = [row for row in rows if (row.archived_at is not None) == archived]
-        return sorted(found, key=lambda row: row.id)
+        """Objects in the order of their ids; kept until something is written."""
+        revision, found = self._lists.get((kind, archived), (-1, []))
+        if revision != self.revision:
+            rows = self.objects[kind].values()
+            found = [row for row in rows if (row.archived_at is not None) == archived]
+            found.sort(key=lambda row: row.id)
+            self._lists[kind, archived] = (self.revision, found)
+        return found
 
     def kind(self, name: str) -> str:
         """The plural that stands for a name, singular, number or spelling of a type; KeyError."""
@@ -268,7 +274,7 @@ class HubSpotWorld:
         type: str = "string",
         field_type: str = "text",
         *,
-        options: Iterable[str] = (),
+        options: Iterable[str | Row] = (),
         unique: bool = False,
         **more: Any,
     ) -> Row:
@@ -284,6 +290,8 @@ class HubSpotWorld:
             "groupName": f"{singular(kind)}information",
             "options": [
                 {"label": each, "value": each, "displayOrder": number, "hidden": False}
+                if isinstance(each, str)
+                else dict(each)
                 for number, each in enumerate(options)
             ],
             "displayOrder": -1,
@@ -395,7 +403,9 @@ class HubSpotWorld:
     def _defaults(self, kind: str) -> None:
         self.definitions[kind] = {}
         group = f"{singular(kind)}information"
-        self.groups[kind] = {group: {"name": group, "label": group, "archived": False}}
+        self.groups[kind] = {
+            group: {"name": group, "label": group, "displayOrder": -1, "archived": False}
+        }
         known = {
             "hs_object_id": "number",
             "hs_merged_object_ids": "string",

@@ -14,6 +14,7 @@ from tests.sandbox.hubspot_words import (
     inputs,
     kind_of,
     not_found,
+    pair,
     refused,
     row_error,
     shown,
@@ -330,7 +331,7 @@ def _associate(hubspot: HubSpot, request: Request, kind: str, to_kind: str) -> A
     kind, to_kind = kind_of(world, kind), kind_of(world, to_kind)
     results, errors = [], []
     for row in inputs(request):
-        from_id, to_id = str(row["from"]["id"]), str(row["to"]["id"])
+        from_id, to_id = pair(row)
         if not (world.find(kind, from_id) and world.find(to_kind, to_id)):
             errors.append(_no_such_pair(from_id, to_id))
             continue
@@ -352,7 +353,7 @@ def _associate(hubspot: HubSpot, request: Request, kind: str, to_kind: str) -> A
 
 @routes("POST", "/crm/v4/associations/{kind}/{to_kind}/batch/associate/default")
 def _associate_default(hubspot: HubSpot, request: Request, kind: str, to_kind: str) -> Answer:
-    pairs = [(str(row["from"]["id"]), str(row["to"]["id"])) for row in inputs(request)]
+    pairs = [pair(row) for row in inputs(request)]
     return _defaults(hubspot, kind, to_kind, pairs)
 
 

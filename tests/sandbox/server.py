@@ -21,10 +21,12 @@ from tests.sandbox.base import Answer, Clock, Delivery, Request, Vendor
 from tests.sandbox.faults import Fault
 
 if TYPE_CHECKING:
+    from tests.sandbox.bigquery import BigQuery
     from tests.sandbox.hubspot import HubSpot
+    from tests.sandbox.salesforce import Salesforce
     from tests.sandbox.zendesk import Zendesk
 
-VENDORS: dict[str, str] = {  # where each vendor's class is
+VENDORS: dict[str, str] = {  # where each class is; imported when it is asked for
     "hubspot": "tests.sandbox.hubspot:HubSpot",
     "zendesk": "tests.sandbox.zendesk:Zendesk",
     "salesforce": "tests.sandbox.salesforce:Salesforce",
@@ -119,7 +121,7 @@ class _Server(ThreadingHTTPServer):
         self._open: set[socket.socket] = set()
         self._open_lock = threading.Lock()
         super().__init__(("127.0.0.1", port), _Requests)
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True)
 
     @property
     def url(self) -> str:
@@ -163,8 +165,8 @@ class Sandbox:
 
     hubspot: HubSpot
     zendesk: Zendesk
-    salesforce: Any
-    bigquery: Any
+    salesforce: Salesforce
+    bigquery: BigQuery
 
     def __init__(self, *names: str, port: int = 0) -> None:
         self.clock = Clock()

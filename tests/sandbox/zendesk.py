@@ -45,6 +45,9 @@ class Zendesk(Vendor):
         self.limits["account"].limit = 2500 if high_volume else PLANS[name]
         self.limits["incremental"].limit = 30 if high_volume else 10
 
+    def tap_settings(self) -> dict[str, Any]:
+        return super().tap_settings() | {"email": self.email, "api_token": self.api_token}
+
     # -- what the core asks ----------------------------------------------------------------------
 
     def documented_limits(self) -> list[Bucket]:

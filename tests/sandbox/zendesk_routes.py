@@ -117,7 +117,7 @@ def _cursor_export(zendesk: Zendesk, request: Request, kind: str) -> Answer:
     cursor = _cursor(stamp, row_id)
     names = ("per_page", "include", "exclude_deleted")
     keep = {name: request.get(name) for name in names if name in request.query}
-    if request.get("exclude_deleted") == "true":  # pages are cut before: one may hold no row
+    if request.flag("exclude_deleted"):  # pages are cut before: one may hold no row
         rows = [each for each in rows if each[2].get("status") != "deleted"]
     body = {
         kind: [_exported(zendesk, request, kind, row) for _, _, row in rows],

@@ -1,0 +1,89 @@
+"""The sandbox by hand: python -m tests.sandbox [VENDOR ...] [--sample] [--port 8900].
+
+Starts the vendors, says where they are and what a tap is told, and runs until Ctrl-C; then it says
+how much of each limit was used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.sandbox.sample import DATA, fill
+from tests.sandbox.server import VENDORS, Sandbox
+
+SOURCES = {"bigquery": "ga4"}  # a tap's source that has another name than the vendor
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run until the process is asked to end."""
+    options = _options().parse_args(arguments)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with Sandbox(*options.vendors, port=options.port) as sandbox:
+        for vendor in sandbox.vendors.values():
+            vendor.faults.latency_ms = options.latency_ms
+            vendor.faults.seed = options.seed
+            vendor.limits.off = options.no_limits
+        if folder := DATA if options.sample else options.seed_data:
+            fill(sandbox, folder)
+        _say(_introduction(sandbox))
+        stop.wait()
+        _say(_farewell(sandbox))
+
+
+def _options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.sandbox", description=__doc__)
+    parser.add_argument("vendors", nargs="*", metavar="VENDOR", help=f"of {', '.join(VENDORS)}")
+    parser.add_argument("--port", type=int, default=0, help="first port; by default free ones")
+    parser.add_argument("--latency-ms", type=float, default=0, help="before each answer")
+    parser.add_argument("--seed", type=int, default=0, help="of the faults that a test switches on")
+    parser.add_argument("--no-limits", action="store_true", help="let every request through")
+    content = parser.add_mutually_exclusive_group()
+    content.add_argument("--sample", action="store_true", help="hold the sample company")
+    content.add_argument(
+        "--seed-data",
+        type=Path,
+        metavar="FOLDER",
+        help="hold another company, in files named as those of examples/shop/data",
+    )
+    return parser
+
+
+def _introduction(sandbox: Sandbox) -> str:
+    lines = []
+    for name, vendor in sandbox.vendors.items():
+        secrets = {key: value for key, value in vendor.tap_settings().items() if key != "base_url"}
+        told = "  ".join(f"{key} {value}" for key, value in secrets.items())
+        lines.append(f"{name:<12} {vendor.url}  {told}")
+    sources = {
+        SOURCES.get(name, name): vendor.tap_settings() for name, vendor in sandbox.vendors.items()
+    }
+    config = {"start_date": "2026-01-01T00:00:00Z", "sources": sources}
+    return "\n".join([*lines, "", "A tap is told:", json.dumps(config, indent=2), ""])
+
+
+def _farewell(sandbox: Sandbox) -> str:
+    lines = [""]
+    for name, vendor in sandbox.vendors.items():
+        for bucket, use in vendor.limits.report().items():
+            lines.append(
+                f"{name} {bucket}: {use.requests} requests in {use.span_s:.1f} s, "
+                f"{use.share:.0%} of what the limit allows, {use.refused} refused"
+            )
+    return "\n".join(lines)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
