@@ -49,6 +49,13 @@ class BigQuery(Vendor):
             property_id, Export(self.world, property_id, location=location)
         )
 
+    def tap_settings(self) -> dict[str, Any]:
+        client, secret = next(iter(self.login.clients.items()))
+        login = {"client_id": client, "client_secret": secret}
+        login["refresh_token"] = next(iter(self.login.refresh_tokens))
+        project = {"project_id": self.world.project, "property_id": next(iter(self.exports), "")}
+        return super().tap_settings() | project | login
+
     # -- what the core asks ----------------------------------------------------------------------
 
     def documented_limits(self) -> list[Bucket]:

@@ -12,6 +12,7 @@ import json
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import unquote
 
 from tests.sandbox import (
@@ -63,6 +64,11 @@ class Salesforce(Vendor):
         self.job_failures: list[str] = []  # the next jobs end Failed, with these messages
         self.row_locks: dict[str, int] = {}  # external id or id: so often UNABLE_TO_LOCK_ROW
         self.validation_rules: list[Rule] = []
+
+    def tap_settings(self) -> dict[str, Any]:
+        client, secret = next(iter(self.clients.items()))
+        login = {"client_id": client, "client_secret": secret}
+        return super().tap_settings() | login | {"refresh_token": next(iter(self.refresh_tokens))}
 
     # -- what the core asks ----------------------------------------------------------------------
 

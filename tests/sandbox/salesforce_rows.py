@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -11,6 +12,8 @@ from tests.sandbox.salesforce_world import Row, full_id, typed
 
 if TYPE_CHECKING:
     from tests.sandbox.salesforce import Salesforce
+
+ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
 class RowError(Exception):
@@ -133,6 +136,9 @@ def _checked(vendor: Salesforce, made: SObject, before: Row | None, values: Row)
         except (ValueError, TypeError) as error:
             words = f"{field.name}: value not of required type"
             raise RowError("INVALID_TYPE_ON_FIELD_IN_RECORD", words, [field.name]) from error
+        if field.type == "email" and value and not ADDRESS.fullmatch(str(value)):
+            words = f"{field.name.removesuffix('__c')}: invalid email address: {value}"
+            raise RowError("INVALID_EMAIL_ADDRESS", words, [field.name])
         if field.refers_to and checked[field.name]:
             rows = vendor.world.rows
             if not any(checked[field.name] in rows.get(target, {}) for target in field.refers_to):
