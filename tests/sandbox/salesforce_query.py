@@ -65,15 +65,15 @@ def find(
         _field(world, name, by.name, text)
     for compare in query.comparisons():
         _check(compare, _field(world, name, compare.name, text), text)
-    query = _with_full_ids(world, name, query)
-    rows = [
-        row
-        for row in world.visible(name, deleted=deleted)
-        if holds(query.where, partial(world.follow, name, row), SOQL)
-    ]
+    query = _canonical(world, name, query)
+    names = [compare.name for compare in query.comparisons()] + [by.name for by in query.order]
+    far = any("." in path for path in names)
+    get = partial(world.follow, name) if far else dict.get
+    visible = world.visible(name, deleted=deleted)
+    rows = [row for row in visible if holds(query.where, partial(get, row), SOQL)]
     if any(column.function in AGGREGATES for column in query.columns):
         return _aggregate(world, name, query, rows)
-    rows = ordered(rows, query.order, lambda row, path: world.follow(name, row, path))
+    rows = ordered(rows, query.order, get)
     rows = rows[query.offset :]
     rows = rows if query.limit is None else rows[: query.limit]
     return Found(name, columns, rows, len(rows))
@@ -213,17 +213,21 @@ def _check(compare: Compare, field: Field, text: str) -> None:
             raise refused(400, "INVALID_FIELD", _where(text, compare.name) + words)
 
 
-def _with_full_ids(world: SalesforceWorld, name: str, query: Select) -> Select:
-    """Ids of 15 characters in the conditions made 18; they differ by case, unlike texts."""
+def _canonical(world: SalesforceWorld, name: str, query: Select) -> Select:
+    """The query with names spelled as describe has them, and with ids of 18 characters.
 
-    def longer(compare: Compare) -> Any:
-        if _field(world, name, compare.name, "").type not in {"id", "reference"}:
-            return compare.value
-        if isinstance(compare.value, list):
-            return [full_id(value or "") for value in compare.value]
-        return full_id(compare.value) if compare.value else compare.value
+    Ids of 15 differ by the case of letters, which the comparison of texts does not look at.
+    """
 
-    return replace(query, where=mapped(query.where, longer))
+    def longer(compare: Compare) -> Compare:
+        value = compare.value
+        if _field(world, name, compare.name, "").type in {"id", "reference"}:
+            several = isinstance(value, list)
+            value = [full_id(v or "") for v in value] if several else value and full_id(value)
+        return Compare(_spelled(world, name, compare.name), compare.sign, value)
+
+    order = tuple(replace(by, name=_spelled(world, name, by.name)) for by in query.order)
+    return replace(query, where=mapped(query.where, longer), order=order)
 
 
 def _aggregate(world: SalesforceWorld, name: str, query: Select, rows: list[Row]) -> Found:

@@ -85,12 +85,10 @@ class Select:
                 waiting += part.parts
 
 
-def mapped(where: Where | None, change: Callable[[Compare], Any]) -> Where | None:
-    """The condition with the value of each comparison changed."""
-    if where is None:
-        return None
-    if isinstance(where, Compare):
-        return Compare(where.name, where.sign, change(where))
+def mapped(where: Where | None, change: Callable[[Compare], Compare]) -> Where | None:
+    """The condition with each comparison changed."""
+    if where is None or isinstance(where, Compare):
+        return change(where) if where else None
     parts = (mapped(part, change) for part in where.parts)
     return Logic(where.word, tuple(part for part in parts if part))
 

@@ -14,6 +14,7 @@ from tests.sandbox.salesforce import JWT, Salesforce
 from tests.sandbox.salesforce_api import VERSION, Api
 from tests.sandbox.salesforce_objects import OBJECTS
 
+WINDOW = {"start": "2026-02-01T00:00:00+00:00", "end": "2026-03-02T00:00:00+00:00"}
 CLIENT = {"client_id": "sandbox-client", "client_secret": "sandbox-client-secret"}
 REFRESH = {"grant_type": "refresh_token", "refresh_token": "sandbox-salesforce-refresh"} | CLIENT
 
@@ -262,8 +263,7 @@ def test_deleted_rows_are_seen_by_query_all_only(
     slashed = api.send("GET", "queryAll/", params={"q": f"{text} WHERE IsDeleted = true"})
     assert slashed.json()["totalSize"] == 1
     salesforce.world.delete("Account", three[0])
-    window = {"start": "2026-02-01T00:00:00+00:00", "end": "2026-03-02T00:00:00+00:00"}
-    gone = api.send("GET", "sobjects/Account/deleted/", params=window).json()
+    gone = api.send("GET", "sobjects/Account/deleted/", params=WINDOW).json()
     assert [row["id"] for row in gone["deletedRecords"]] == [three[0]]
     salesforce.world.purge("Account", three[0])
     assert len(api.column("SELECT Name FROM Account", every=True)) == 2
@@ -294,6 +294,38 @@ def test_the_organisation_keeps_history_itself(salesforce: Salesforce, api: Api)
     assert [row["NewValue"] for row in history["records"]] == ["Closed Won"]
 
 
+def test_a_merge_names_its_winner_and_moves_what_hung_on_it(
+    salesforce: Salesforce, api: Api, three: list[str]
+) -> None:
+    ana = salesforce.world.add("Contact", LastName="Ana", AccountId=three[0])
+    salesforce.world.merge("Account", three[1], three[0])
+    lost = api.query("SELECT MasterRecordId FROM Account WHERE IsDeleted = true", every=True)
+    assert [row["MasterRecordId"] for row in lost.json()["records"]] == [three[1]]
+    assert api.send("GET", f"sobjects/Contact/{ana}").json()["AccountId"] == three[1]
+    changed = api.send("GET", "sobjects/Contact/updated", params=WINDOW).json()
+    assert changed["ids"] == [ana]
+
+
+def test_a_converted_lead_names_what_it_became(
+    salesforce: Salesforce, api: Api, three: list[str]
+) -> None:
+    lead = salesforce.world.add("Lead", LastName="Ana", Company="Acme")
+    ana = salesforce.world.add("Contact", LastName="Ana", AccountId=three[1])
+    salesforce.world.convert(lead, contact=ana, account=three[1])
+    row = api.send("GET", f"sobjects/Lead/{lead}").json()
+    assert (row["IsConverted"], row["ConvertedDate"]) == (True, "2026-03-01")
+    assert (row["ConvertedContactId"], row["ConvertedOpportunityId"]) == (ana, None)
+
+
+def test_a_field_may_vanish(salesforce: Salesforce, api: Api, three: list[str]) -> None:
+    text = "SELECT Industry FROM Account"
+    assert api.query(text).ok
+    salesforce.world.hide_field("Account", "Industry")
+    assert "No such column 'Industry'" in api.query(text).json()[0]["message"]
+    told = api.send("GET", "sobjects/Account/describe").json()["fields"]
+    assert "Industry" not in [field["name"] for field in told]
+
+
 # -- limits and faults ---------------------------------------------------------------------------
 
 
@@ -313,12 +345,23 @@ def test_an_address_may_be_too_long(api: Api) -> None:
     assert api.query(near, headers={"X-More": "b" * 5_000}).status_code == 431
 
 
-def test_a_large_query_times_out_or_needs_a_permission(salesforce: Salesforce, api: Api) -> None:
+def test_a_large_query_times_out(salesforce: Salesforce, api: Api) -> None:
     for number in range(3):
         salesforce.world.add("Lead", LastName=str(number), Company="C")
     salesforce.timeout_rows = 2
     assert api.query("SELECT Id FROM Lead").json()[0]["errorCode"] == "QUERY_TIMEOUT"
     assert api.query("SELECT Id FROM Lead LIMIT 2").ok
+
+
+def test_a_large_query_needs_the_permission_to_view_all(
+    salesforce: Salesforce, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.sandbox.salesforce_reads.SHARED_ROWS", 2)
+    for number in range(3):
+        salesforce.world.add("Lead", LastName=str(number), Company="C")
+    assert api.query("SELECT Id FROM Lead").ok
+    salesforce.views_all_data = False
+    assert api.query("SELECT Id FROM Lead").json()[0]["errorCode"] == "OPERATION_TOO_LARGE"
 
 
 def test_an_expired_session_is_a_fault_that_a_login_cures(salesforce: Salesforce, api: Api) -> None:
@@ -329,3 +372,28 @@ def test_an_expired_session_is_a_fault_that_a_login_cures(salesforce: Salesforce
     said = requests.post(f"{salesforce.url}/services/oauth2/token", data=REFRESH).json()
     api.http.headers["Authorization"] = f"Bearer {said['access_token']}"
     assert api.send("GET", "limits").ok
+
+
+def test_faults_cost_a_patient_client_no_row(salesforce: Salesforce, api: Api) -> None:
+    """Errors, resets, halved bodies and lost sessions on the way through pages."""
+    mails = [f"{number}@x.test" for number in range(40)]
+    for mail in mails:
+        salesforce.world.add("Lead", LastName="L", Company="C", Email=mail)
+    salesforce.page_rows, faults = 2, salesforce.faults
+    faults.error_share = faults.reset_share = faults.cut_share = 0.1
+    faults.truncated_share = faults.expired_share = 0.1
+    faults.error_statuses = (420, 500, 503)
+    link, seen = f"{VERSION}/query?q=SELECT+Email+FROM+Lead", []
+    while link:
+        try:
+            answer = api.http.get(api.url + link)
+            page = answer.json()
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, ValueError):
+            continue
+        if answer.status_code == 401:
+            api.http.headers["Authorization"] = f"Bearer {salesforce.new_session()}"
+        if answer.ok:
+            seen += [row["Email"] for row in page["records"]]
+            link = page.get("nextRecordsUrl", "")
+    assert seen == mails
+    assert set(faults.happened) == {"error", "reset", "cut", "truncated", "expired"}
