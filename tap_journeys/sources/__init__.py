@@ -2,9 +2,11 @@
 
 from tap_journeys.sources.base import Source
 from tap_journeys.sources.files import Files
+from tap_journeys.sources.ga4 import GA4
 from tap_journeys.sources.rest import Rest
 
 SOURCES: dict[str, type[Source]] = {
     "files": Files,
+    "ga4": GA4,
     "rest": Rest,
 }
