@@ -50,7 +50,6 @@ class ReportRows(ApiStream):
         self.client, self.report, self._since = client, report, since
         self.path = f"/v1beta/properties/{property_id}:runReport"
         self.dimensions = ["date", *(name for name in report.dimensions if name != "date")]
-        self.primary_keys = tuple(self.dimensions)
         properties: dict[str, Any] = {name: {"type": "string"} for name in self.dimensions}
         properties |= {name: {"type": ["number", "null"]} for name in report.metrics}
         properties["metadata"] = {
@@ -60,6 +59,7 @@ class ReportRows(ApiStream):
         }
         schema = {"type": "object", "properties": properties}
         super().__init__(tap, schema=schema, name=f"ga4_report_{report.name}")
+        self.primary_keys = tuple(self.dimensions)
 
     def parts(self, bookmark: Mapping[str, Any]) -> Iterable[date]:
         yesterday = datetime.now(UTC).date() - timedelta(days=1)
