@@ -5,6 +5,7 @@ from tap_journeys.sources.files import Files
 from tap_journeys.sources.ga4 import GA4
 from tap_journeys.sources.hubspot import HubSpot
 from tap_journeys.sources.rest import Rest
+from tap_journeys.sources.salesforce import Salesforce
 from tap_journeys.sources.zendesk import Zendesk
 
 SOURCES: dict[str, type[Source]] = {
@@ -12,5 +13,6 @@ SOURCES: dict[str, type[Source]] = {
     "ga4": GA4,
     "hubspot": HubSpot,
     "rest": Rest,
+    "salesforce": Salesforce,
     "zendesk": Zendesk,
 }

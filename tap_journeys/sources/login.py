@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import requests
 
 LEEWAY_S = 60  # a token is renewed so long before it ends
+BUSY = {406, 408, 420, 429}  # what edges answer that shed or start something
 TOKEN_TIMEOUT_S = (10, 60)  # to connect, to answer
 
 
@@ -112,7 +113,7 @@ class OAuth:
         except requests.RequestException as error:
             kind = type(error).__name__
             raise requests.ConnectionError(f"token endpoint: {kind}") from None
-        if response.status_code == 429 or response.status_code >= 500:
+        if response.status_code in BUSY or response.status_code >= 500:
             raise requests.ConnectionError(f"token endpoint: HTTP {response.status_code}")
         try:
             answer = response.json()
