@@ -5,12 +5,14 @@ What the code cannot say, one sentence per column and field, stands in ``words.y
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import MISSING, fields
 from datetime import timedelta
 from importlib.resources import files
+from itertools import takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,6 +28,7 @@ from journeys.settings import BUILT_IN, TOP_LEVEL
 from mapper_journeys.mapper import MapperJourneys
 from mapper_journeys.settings import PRESETS, preset_names
 from mapper_journeys.settings import json_schema as mapper_schema
+from mapper_journeys.values import is_path
 from tap_journeys.settings import json_schema as tap_schema
 from tap_journeys.tap import TapJourneys
 from target_journeys.cli import main as journeys_command
@@ -162,19 +165,70 @@ def connector_settings(folder: str) -> str:
     )
 
 
+def about_people(name: str) -> str:
+    """The settings of a top-level key of the target that holds an object."""
+    return table(SETTINGS_HEAD, settings(target_schema()["properties"][name]))
+
+
 def sdk_settings() -> str:
     """The settings that every plugin accepts besides."""
     return f"\n{codes(BUILT_IN)}.\n\n"
+
+
+def rules_of(preset: str) -> list[dict[str, Any]]:
+    """The rules of a preset as they are written."""
+    found: list[dict[str, Any]] = yaml.safe_load(preset_text(preset))
+    return found
+
+
+def preset_text(preset: str) -> str:
+    """The file of a preset."""
+    return (PRESETS / f"{preset}.yml").read_text(encoding="utf-8")
+
+
+def header(preset: str) -> str:
+    """What a preset says of itself: the comment before its first rule."""
+    lines = takewhile(lambda line: line.startswith("#"), preset_text(preset).splitlines())
+    return "\n".join(line.removeprefix("#").strip() for line in lines)
 
 
 def presets() -> str:
     """The rule sets that ship with the package."""
     rows = []
     for name in preset_names():
-        rules = yaml.safe_load((PRESETS / f"{name}.yml").read_text(encoding="utf-8"))
-        streams = dict.fromkeys(stream for rule in rules for stream in rule["streams"])
-        rows.append((f"`{name}`", codes(streams), codes(rule["name"] for rule in rules)))
-    return table(("preset", "streams it reads", "rules"), rows)
+        streams = dict.fromkeys(stream for rule in rules_of(name) for stream in rule["streams"])
+        first, *_ = re.split(r"\.(?:\s|$)|\n\n", header(name))
+        rows.append((f"[`{name}`](presets.md#{name})", first, codes(streams)))
+    return table(("preset", "reads", "streams"), rows)
+
+
+def made_by(rule: Mapping[str, Any]) -> list[str]:
+    """The event types that a rule may make, or `product`."""
+    if rule.get("emit") == "product":
+        return ["product"]
+    found: list[str] = []
+    values = [rule["event_type"]]
+    while values:
+        value = values.pop(0)
+        if isinstance(value, Mapping):
+            values += value.get("first", []) + list(value.get("map", {}).values())
+            values.append(value.get("default"))
+        elif value is not None:
+            found.append("any type" if is_path(value) else str(value))
+    return found
+
+
+def preset_pages() -> str:
+    """Each preset: what it says of itself, and what it makes of each stream."""
+    parts = []
+    for name in preset_names():
+        made: dict[str, dict[str, None]] = {}
+        for rule in rules_of(name):
+            for stream in rule["streams"]:
+                made.setdefault(stream, {}).update(dict.fromkeys(made_by(rule)))
+        rows = [(f"`{stream}`", codes(types)) for stream, types in made.items()]
+        parts.append(f"\n## {name}\n\n{header(name)}\n{table(('stream', 'makes'), rows)}")
+    return "".join(parts)
 
 
 # -- events ------------------------------------------------------------------------------------

@@ -36,6 +36,8 @@ from mapper_journeys.values import (
 )
 from mapper_journeys.wire import EventRecord, Made
 
+LINKING = ("identity_linked", "identity_unlinked")  # rules that speak of ids and of nothing else
+
 
 @dataclass(frozen=True, slots=True)
 class KnownNames:
@@ -52,8 +54,8 @@ def id_maker(stream: str, rule: str) -> Callable[[str, str, str], str]:
     def event_id(key: str, moment: str, part: str) -> str:
         digest = front.copy()  # cheaper than to begin again
         digest.update(f"{key}\x1f{moment}+00:00\x1f{part}".encode("utf-8", "surrogatepass"))
-        when = moment[2:4] + moment[5:7] + moment[8:10] + moment[11:13]
-        return when + digest.hexdigest()
+        hour = moment[2:13].replace("-", "").replace("T", "")
+        return hour + digest.hexdigest()
 
     return event_id
 
@@ -81,6 +83,7 @@ def compile_event(
     properties = compile_mapping(rule.properties, "properties", reach)
     extras = _compile_extras(rule, stream, reach, known=known)
     links = _links(subject_links, account_links)
+    links_alone = fixed_type in LINKING and links is not None and "linked" not in rule.properties
 
     def make(row: Row, key: str | None, made: list[Made], part: str = "") -> None:
         moment = occurred_at(row)
@@ -119,7 +122,8 @@ def compile_event(
             made.append(event)
             return
         linked = links(row)  # before anything is appended, because it may fail
-        made.append(event)
+        if not links_alone:
+            made.append(event)
         _add_links(linked, event, event_id, made, inside_each=part != "")
 
     return make

@@ -127,11 +127,17 @@ def _reader(start: str, names: list[str], reach: Reach) -> Read:
     if len(names) == 1:
         return itemgetter(reach.columns.at(names[0]))
     whole = itemgetter(reach.columns.at(".".join(names)))  # flattened records keep dots in names
-    nested = _walk(itemgetter(reach.columns.at(names[0])), names[1:])
+    outer: Read = itemgetter(reach.columns.at(names[0]))
+    last = names[-1]
+    if len(names) > 2:
+        outer = _walk(outer, names[1:-1])
 
     def read(row: Row) -> Any:
         value = whole(row)
-        return nested(row) if value is None else value
+        if value is not None:
+            return value
+        value = outer(row)
+        return value.get(last) if type(value) is dict else _step(value, last)
 
     return read
 
@@ -183,7 +189,9 @@ def _compile_map(spec: Mapping[Any, Any], key: str, reach: Reach) -> Value:
     read_source, label, otherwise = source.read, source.label, default.read
 
     def read(row: Row) -> Any:
-        theirs = text(read_source(row), label)
+        theirs = read_source(row)
+        if type(theirs) is not str:
+            theirs = text(theirs, label)
         return ours_by_text[theirs] if theirs in ours_by_text else otherwise(row)
 
     return Value(
@@ -269,7 +277,9 @@ def compile_text(
         found = source(row)
         if type(found) is not str:
             found = text(found, label)
-        return (change(found.strip()) or None) if found else None
+            if found is None:
+                return None
+        return change(found.strip()) or None
 
     return replace(value, read=read)
 

@@ -96,7 +96,7 @@ class OAuth:
         with self._lock:
             # another thread may have renewed it meanwhile
             if rejected.get("Authorization") == f"Bearer {self._token}":
-                self._fetch()
+                self._token = None  # fetched by the next request, which knows what a failure means
         return True
 
     def _fetch(self) -> None:
@@ -117,6 +117,8 @@ class OAuth:
         try:
             answer = response.json()
         except ValueError:
+            if response.ok:
+                raise requests.ConnectionError("token endpoint: the answer is no JSON") from None
             answer = None
         if not response.ok or not isinstance(answer, dict) or "access_token" not in answer:
             raise LoginError(

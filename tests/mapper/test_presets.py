@@ -1,5 +1,6 @@
 """Presets: each one loads, makes known event types only, and has a golden record per rule."""
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,14 +14,37 @@ from mapper_journeys.settings import PRESETS, load, preset_names
 GOLDEN = Path(__file__).parents[1] / "golden/rules"
 
 
+@cache
+def text_of(preset: str) -> str:
+    return (PRESETS / f"{preset}.yml").read_text(encoding="utf-8")
+
+
+@cache
 def rules_of(preset: str) -> list[dict]:
-    return yaml.safe_load((PRESETS / f"{preset}.yml").read_text())
+    return yaml.safe_load(text_of(preset))
+
+
+def golden_lines(preset: str) -> list[bytes]:
+    return (GOLDEN / f"preset_{preset}/in.jsonl").read_bytes().splitlines()
+
+
+def mapped(presets: list[str], lines: list[bytes]) -> list[bytes]:
+    out = bytearray()
+    LineMapper(load({"presets": presets}), lambda warning: None).map_lines(lines, out)
+    return bytes(out).splitlines()
 
 
 @pytest.mark.parametrize("preset", preset_names())
 def test_a_preset_loads_and_makes_known_types_only(preset):
     streams = {stream for rule in rules_of(preset) for stream in rule["streams"]}
     assert set(load({"presets": [preset]})) == streams
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_a_preset_says_first_what_it_maps_and_what_it_cannot_know(preset):
+    header = text_of(preset).partition("\n- name:")[0]
+    assert all(line.startswith("#") for line in header.splitlines())
+    assert "annot know" in header
 
 
 def test_all_presets_load_together():
@@ -34,6 +58,14 @@ def test_all_presets_load_together():
 def test_every_rule_of_a_preset_has_a_golden_record(preset, rule):
     rules, _ = parse_rules([one for one in rules_of(preset) if one["name"] == rule], preset)
     lines = LineMapper(compile_rules(rules)[0], lambda warning: None)
-    case = (GOLDEN / f"preset_{preset}/in.jsonl").read_bytes()
-    lines.map_lines(case.splitlines(), bytearray())
+    lines.map_lines(golden_lines(preset), bytearray())
     assert lines.counts.events + lines.counts.products
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_a_preset_leaves_the_records_of_other_systems_alone(preset):
+    """Many taps have a stream `customers` or `products`, and one configuration serves them all."""
+    system = preset.rpartition("_")[2]
+    others = [name for name in preset_names() if name.rpartition("_")[2] != system]
+    alone = mapped([preset], golden_lines(preset))
+    assert mapped([preset, *others], golden_lines(preset)) == alone

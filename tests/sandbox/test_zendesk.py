@@ -349,3 +349,18 @@ def test_a_bad_request_is_refused(
     answer = http.get(f"{zendesk.url}/api/v2/{path}")
     assert answer.status_code == status
     assert answer.json()["error"]
+
+
+def test_an_account_has_one_kind_of_surveys_and_pages_may_be_cut(
+    zendesk: Zendesk, http: requests.Session
+) -> None:
+    for _ in range(3):
+        zendesk.world.add("survey_responses", at=PAST)
+        zendesk.world.add("users", at=PAST)
+    zendesk.surveys, zendesk.page_cap = "survey_responses", 2
+    page = get(zendesk, http, "guide/survey_responses", **{"page[size]": 100})
+    assert (len(page["survey_responses"]), page["meta"]["has_more"]) == (2, True)
+    assert "links" not in page
+    assert get(zendesk, http, "satisfaction_ratings")["error"] == "RecordNotFound"
+    page = get(zendesk, http, "incremental/users/cursor", start_time=0, per_page=1000)
+    assert (len(page["users"]), page["end_of_stream"]) == (2, False)

@@ -22,6 +22,7 @@ from tests.sandbox.zendesk_world import Row, ZendeskWorld
 
 PLANS = {"essential": 10, "team": 200, "growth": 400, "professional": 400, "enterprise": 700}
 PLANS["enterprise_plus"] = 2500  # requests a minute
+SURVEYS = {"satisfaction_ratings", "survey_responses"}
 
 
 class Zendesk(Vendor):
@@ -39,6 +40,8 @@ class Zendesk(Vendor):
         self.refresh_tokens = {"sandbox-zendesk-refresh"}
         self.access_tokens: dict[str, str | None] = {}  # token: when it expires, None: never
         self.link_host: str | None = None  # "https://other.zendesk.com"
+        self.page_cap: int | None = None  # rows of a page, whatever is asked for
+        self.surveys: str | None = None  # the only kind of SURVEYS that the account has
 
     def plan(self, name: str, *, high_volume: bool = False) -> None:
         """Another plan's limits."""
@@ -82,6 +85,8 @@ class Zendesk(Vendor):
                 function, arguments = found
                 arguments = {name: unquote(value) for name, value in arguments.items()}
                 self._may(request, path(request).split("/"))
+                if self.surveys and (SURVEYS - {self.surveys}) & set(path(request).split("/")):
+                    return not_found()
                 return function(self, request, **arguments)
             return not_found()
         except RefusedError as refused:

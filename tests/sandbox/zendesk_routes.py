@@ -56,6 +56,10 @@ def _number(request: Request, name: str, default: int, most: int) -> int:
     return int(text)
 
 
+def _size(zendesk: Zendesk, request: Request, name: str, most: int) -> int:
+    return min(_number(request, name, most, most), zendesk.page_cap or most)
+
+
 def base(zendesk: Zendesk, request: Request) -> str:
     """Where links lead."""
     return f"{zendesk.link_host or request.base_url}/api/v2"
@@ -109,7 +113,7 @@ def _read_cursor(text: str) -> tuple[int, int]:
 def _cursor_export(zendesk: Zendesk, request: Request, kind: str) -> Answer:
     if kind not in {"tickets", "users"}:
         return not_found()
-    size = _number(request, "per_page", EXPORT_PAGE, EXPORT_PAGE)
+    size = _size(zendesk, request, "per_page", EXPORT_PAGE)
     text = request.get("cursor")
     after = _read_cursor(text) if text else (_start_time(zendesk, request), 0)
     rows, last = zendesk.world.page_after(kind, after, _until(zendesk), size)
@@ -137,7 +141,7 @@ def _time_export(zendesk: Zendesk, request: Request, kind: str) -> Answer:
     if kind not in kinds:
         return not_found()
     start = _start_time(zendesk, request)
-    size = _number(request, "per_page", EXPORT_PAGE, EXPORT_PAGE)
+    size = _size(zendesk, request, "per_page", EXPORT_PAGE)
     rows = zendesk.world.since(kind, start, _until(zendesk))
     page = rows[:size]
     if kind in {"users", "organizations"} and page and page[-1][0] > start:
@@ -214,7 +218,7 @@ def _page(
 def _cursor_page(
     zendesk: Zendesk, request: Request, rows: list[Row]
 ) -> tuple[list[Row], dict[str, Any]]:
-    size = _number(request, "page[size]", LIST_PAGE, LIST_PAGE)
+    size = _size(zendesk, request, "page[size]", LIST_PAGE)
     backwards = request.get("sort") == "-id"
     rows = sorted(rows, key=lambda row: row["id"], reverse=backwards)
     if after := request.get("page[after]"):
@@ -244,7 +248,7 @@ def _list_cursor(value: Any) -> str:
 def _offset_page(
     zendesk: Zendesk, request: Request, rows: list[Row]
 ) -> tuple[list[Row], dict[str, Any]]:
-    size = _number(request, "per_page", LIST_PAGE, LIST_PAGE)
+    size = _size(zendesk, request, "per_page", LIST_PAGE)
     number = _number(request, "page", 1, 10**9)
     if number * size > DEEPEST_OFFSET:
         raise _invalid(
@@ -291,7 +295,9 @@ def _survey_responses(zendesk: Zendesk, request: Request) -> Answer:
         rows = [row for row in rows if set(zrns.split(",")) & set(row["subject_zrns"])]
     if (request.get("sort") or "id") not in {"id", "-id"}:
         raise _invalid("sort must be id or -id", "InvalidSort")
-    return _page(zendesk, request, "survey_responses", rows, by_number=False)
+    answer = _page(zendesk, request, "survey_responses", rows, by_number=False)
+    del answer.body["links"]  # as the reference shows it: the cursor alone
+    return answer
 
 
 @routes("GET", "/{kind}")
