@@ -124,10 +124,11 @@ class SQLiteStore:
         """Insert events that are not there yet; tells which were, with what is stored."""
         last = self.last_row()
         before = self.connection.total_changes
+        ordered: list[EventRow] = sorted(rows, key=_by_customer)
         self.connection.executemany(
             "insert or ignore into event_log (event_id, subject, account, body) "
             "values (?, ?, ?, ?)",
-            sorted(rows, key=_by_customer),
+            ordered,
         )
         appended = Appended(new={row[0] for row in rows})
         if self.connection.total_changes - before < len(rows):
