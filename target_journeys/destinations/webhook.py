@@ -10,6 +10,7 @@ import base64
 import hmac
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -18,6 +19,7 @@ from requests import Request, Response
 
 from target_journeys.destinations.base import Delivery, Destination, Verdict
 
+_encode_lines = msgspec.json.Encoder().encode_lines
 TYPES = {
     ("record", "upsert"): "journey.record.upserted",
     ("record", "delete"): "journey.record.deleted",
@@ -32,6 +34,11 @@ class Webhook(Destination):
     token: SecretStr | None = Field(None, description="Sent as `Authorization: Bearer …`.")
     secret: SecretStr | None = Field(
         None, description="`whsec_…`: signs each request as Standard Webhooks does."
+    )
+    idempotent: bool = Field(
+        True,
+        description="Whether the receiver drops an `id` that it has seen. If not, rows whose "
+        "answer never came are not sent again by themselves.",
     )
     max_batch: int = Field(100, ge=1, le=10_000, description="Rows in one request.")
 
@@ -57,18 +64,15 @@ class Webhook(Destination):
         return self.max_batch
 
     def request(self, deliveries: Sequence[Delivery]) -> Request:
-        body = b"".join(
-            msgspec.json.encode(
-                {
-                    "id": each.delivery_id,
-                    "type": TYPES[each.kind, each.op],
-                    "timestamp": each.at,
-                    "record_key": each.key,
-                    "record_version": each.version,
-                    "data": each.data,
-                }
-            )
-            + b"\n"
+        body = _encode_lines(
+            {
+                "id": each.delivery_id,
+                "type": TYPES[each.kind, each.op],
+                "timestamp": each.at,
+                "record_key": each.key,
+                "record_version": each.version,
+                "data": self._data(each),
+            }
             for each in deliveries
         )
         message_id = deliveries[0].delivery_id
@@ -86,6 +90,15 @@ class Webhook(Destination):
             headers["webhook-signature"] = self._sign(self.secret, f"{message_id}.{at}.", body)
         return Request("POST", self.url, data=body, headers=headers)
 
+    def _data(self, delivery: Delivery) -> dict[str, Any]:
+        if delivery.op == "delete":
+            return dict(delivery.data)
+        own = self.named(delivery.data) if delivery.kind == "record" else dict(delivery.data)
+        return own | {"is_correction": delivery.correction}
+
+    def repeatable(self, kind: str) -> bool:
+        return self.idempotent
+
     @staticmethod
     def _sign(secret: SecretStr, prefix: str, body: bytes) -> str:
         digest = hmac.digest(signing_key(secret), prefix.encode() + body, "sha256")
@@ -101,7 +114,7 @@ class Webhook(Destination):
         for each in deliveries:
             result = told.get(each.delivery_id)
             if result is None:
-                verdicts.append(Verdict("waiting", "the answer does not mention this row"))
+                verdicts.append(Verdict("unknown", "the answer does not mention this row"))
             elif result.status == "ok":
                 verdicts.append(Verdict("sent"))
             elif result.status == "retry":
