@@ -12,6 +12,7 @@ from textwrap import indent
 import click
 from singer_sdk.exceptions import ConfigValidationError
 
+from target_journeys import requirements
 from target_journeys.check import check
 from target_journeys.deliveries import requests_of
 from target_journeys.explain import detail, explain, overview
@@ -67,13 +68,17 @@ def explain_command(subject: str, product: str | None, config: Path, *, as_json:
 
 
 @main.command("check")
+@click.option("--create", "may_create", is_flag=True, help="Create what destinations lack.")
+@click.option("--yes", is_flag=True, help="Do not ask before creating it.")
 @config_option
 @json_option
-def check_command(config: Path, *, as_json: bool) -> None:
+def check_command(config: Path, *, may_create: bool, yes: bool, as_json: bool) -> None:
     """Look at settings, logins, store and coverage; change nothing.
 
     Ends with 1 when something would fail, with 3 when something is left to see to.
     """
+    if may_create:
+        create_missing(config, yes=yes)
     findings = list(check(config))
     if as_json:
         click.echo(json.dumps([each._asdict() for each in findings], indent=2))
@@ -82,6 +87,27 @@ def check_command(config: Path, *, as_json: bool) -> None:
             click.echo(f"{each.level:8}{each.text}")
     levels = {each.level for each in findings}
     raise SystemExit(FAILED if "error" in levels else LEFT if "warning" in levels else 0)
+
+
+def create_missing(config: Path, *, yes: bool) -> None:
+    """Show what destinations lack, ask, and create it."""
+    try:
+        destinations = read_settings(read_json(config)).active_destinations()
+    except ConfigValidationError:
+        return  # the check says it
+    lacking = [need for need in requirements.missing(destinations) if need.lines]
+    for need in lacking:
+        click.echo(f"{need.destination} would be given:", err=True)
+        for line in need.lines:
+            click.echo(f"  {line}", err=True)
+    if not lacking or not (yes or click.confirm("Create it?", err=True)):
+        return
+    for need in requirements.create(
+        {each.destination: destinations[each.destination] for each in lacking}
+    ):
+        click.echo(
+            f"{need.destination}: {need.failure or 'created ' + ', '.join(need.lines)}", err=True
+        )
 
 
 @main.command("deliver")
@@ -135,7 +161,7 @@ def show_plan(planned: Sequence[Planned], *, as_json: bool) -> None:
 @click.option("--config", type=click.Path(dir_okay=False, path_type=Path), help=CONFIG_HELP)
 @json_option
 @click.pass_context
-def refused_group(context: click.Context, **given: object) -> None:
+def refused_group(context: click.Context, /, **given: object) -> None:
     """Rows that a destination refused, or whose fate is unknown: list, show, retry, drop.
 
     Without a command it lists them.

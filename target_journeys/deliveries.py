@@ -91,7 +91,7 @@ def describe(
 
 def _data(destination: Destination, key: Sequence[Any], own: Sequence[Stage]) -> dict[str, Any]:
     """What a record's row tells, under our own names."""
-    sees = destination.sees()
+    sees = dict.fromkeys((*KEY_COLUMNS, *destination.sees()))
     seen = [{name: record[name] for name in sees} for record in map(as_mapping, own)]
     if destination.grain == "customer":
         return {"subject": key[0], "journeys": seen}

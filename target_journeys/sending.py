@@ -7,10 +7,11 @@ row stands alone; what an answer does not account for is not taken for sent.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from http.cookiejar import DefaultCookiePolicy
+from typing import TypeVar
 
 import msgspec
 import requests
@@ -23,9 +24,10 @@ from target_journeys.destinations.answers import (
     RefusedError,
     UnavailableError,
 )
-from target_journeys.destinations.base import Delivery, Destination, Steps, Verdict
+from target_journeys.destinations.base import Delivery, Destination, Verdict
 from target_journeys.pace import Pace, rates_of
 
+T = TypeVar("T")
 TIMEOUT_S = 10  # to connect, and between two bytes of the answer
 UNREADABLE = (ValueError, KeyError, TypeError, IndexError, AttributeError, msgspec.MsgspecError)
 # It writes addresses at DEBUG, and an address may hold a person's key or a token.
@@ -61,7 +63,7 @@ class Sender:
     def tell(self, deliveries: Sequence[Delivery]) -> Told:
         """Send these rows."""
         try:
-            verdicts = self._follow(self.destination.steps(deliveries), len(deliveries))
+            verdicts = self._all_of(self.follow(self.destination.steps(deliveries)), deliveries)
         except RefusedError as error:
             if len(deliveries) == 1:
                 return Told([Verdict("refused", str(error))])
@@ -74,7 +76,7 @@ class Sender:
         """Ask what became of rows that were accepted."""
         again = [Verdict("accepted", None, job)] * len(deliveries)
         try:
-            verdicts = self._follow(self.destination.poll(job, deliveries), len(deliveries))
+            verdicts = self._all_of(self.follow(self.destination.poll(job, deliveries)), deliveries)
         except RefusedError as error:  # the job is gone, so its rows are told again
             return Told([Verdict("waiting", str(error))] * len(deliveries))
         except (UnavailableError, PauseError, LockedOutError) as error:
@@ -101,24 +103,30 @@ class Sender:
             return Verdict("waiting", verdict.answer)
         return verdict
 
-    def _follow(self, steps: Steps, rows: int) -> list[Verdict]:
-        """Send every request of a destination's steps; its last word is a verdict per row."""
+    @staticmethod
+    def _all_of(verdicts: list[Verdict], deliveries: Sequence[Delivery]) -> list[Verdict]:
+        if len(verdicts) != len(deliveries):
+            message = "the answer does not account for every row"
+            raise UnavailableError(message, in_doubt=True)
+        return verdicts
+
+    def follow(self, steps: Generator[requests.Request, requests.Response, T]) -> T:
+        """Send every request of these steps; what they come to in the end.
+
+        Raises one of the errors of ``answers``.
+        """
         response = None
         while True:
             try:
                 request = next(steps) if response is None else steps.send(response)
             except StopIteration as end:
-                verdicts: list[Verdict] = end.value
-                break
+                result: T = end.value
+                return result
             except UNREADABLE:
                 if response is None:
                     raise
                 raise UnavailableError("the answer cannot be read", in_doubt=True) from None
             response = self._exchange(request)
-        if len(verdicts) != rows:
-            message = "the answer does not account for every row"
-            raise UnavailableError(message, in_doubt=True)
-        return verdicts
 
     def _exchange(self, request: requests.Request) -> requests.Response:
         prepared = self._session.prepare_request(request)

@@ -11,6 +11,7 @@ from abc import abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Literal, NamedTuple
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from requests import Request, Response
@@ -202,3 +203,16 @@ class Destination(BaseModel):
         """Create what is missing, and nothing else; ends with one line for each thing."""
         yield from ()
         return []
+
+
+def id_in(ids: Sequence[str], namespace: str) -> str | None:
+    """The first id of a namespace, without it."""
+    prefix = f"{namespace}:"
+    return next((each.removeprefix(prefix) for each in ids if each.startswith(prefix)), None)
+
+
+def checked_url(url: str) -> str:
+    """An URL that requests can be sent to. Raises ``ValueError``."""
+    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+        raise ValueError("the URL must start with http:// or https:// and name a host")
+    return url

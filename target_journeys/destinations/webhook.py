@@ -11,13 +11,12 @@ import hmac
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 from pydantic import Field, SecretStr, field_validator
 from requests import Request, Response
 
-from target_journeys.destinations.base import Delivery, Destination, Verdict
+from target_journeys.destinations.base import Delivery, Destination, Verdict, checked_url
 
 _encode_lines = msgspec.json.Encoder().encode_lines
 TYPES = {
@@ -45,9 +44,7 @@ class Webhook(Destination):
     @field_validator("url")
     @classmethod
     def _is_http(cls, url: str) -> str:
-        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-            raise ValueError("the URL must start with http:// or https:// and name a host")
-        return url
+        return checked_url(url)
 
     @field_validator("secret")
     @classmethod
