@@ -66,7 +66,9 @@ def describe(
             data = _data(destination, key, own)
             told = msgspec.json.decode(row.entered_at or "{}")
             late = any(entered[each] < told[each] for each in entered.keys() & told.keys())
-            in_doubt = {each: max(since, told.get(each, since)) for each, since in entered.items()}
+            in_doubt = told | {
+                each: max(since, told.get(each, since)) for each, since in entered.items()
+            }
         who, ids = msgspec.json.decode(about) if about else ("people", [subject])
         text = f"journeys|{name}|{row.key}|{row.version}|{op}|{row.content}"
         delivery = Delivery(

@@ -201,9 +201,10 @@ class Segment(Destination):
             if room < 0:
                 del told[name]
                 break
-        traits: dict[str, Any] = {self.trait: dict(sorted(told.items()))}
-        if each.correction:
-            traits[f"{self.trait}_corrected"] = True
+        traits: dict[str, Any] = {
+            self.trait: dict(sorted(told.items())),
+            f"{self.trait}_corrected": each.correction,
+        }
         if left_out := len(latest) - len(told):
             traits[f"{self.trait}_left_out"] = left_out
         return traits
