@@ -94,9 +94,9 @@ class Case:
             if self.random.random() < 0.15:
                 dropped.append(key)
                 continue
-            entered = f"2026-01-{self.random.randint(1, 28):02}T00:00:00Z"
-            stage = self.random.choice(["considering", "buying", "using"])
-            stages.append(stage_of(key, stage, entered, self.number))
+            entered = f"2026-01-{self.random.randint(1, 4):02}T00:00:00Z"
+            stage = self.random.choice(["considering", "using"])
+            stages.append(stage_of(key, stage, entered))
             visits.append((*key, 0, stage, entered, 1, f"e{self.number}"))
         with store.transaction():
             store.keep_stages(stages)
@@ -161,17 +161,19 @@ class Case:
             elif status == "sent" and op == "delete":
                 assert memory["state"].get(key, (0, None))[1] is None
             elif status == "sent":
-                assert memory["state"][key][1]["event_count"] == known[key]["event_count"], key
+                told = memory["state"][key][1]
+                for name in ("stage", "stage_entered_at"):
+                    assert told is not None and told[name] == known[key][name], key
         assert not (doubt and self.drops_repeats)
 
 
-def stage_of(key: tuple[Any, ...], stage: str, entered: str, number: int) -> tuple[Any, ...]:
-    """A stage record as the store keeps it; the number makes each of them another one."""
+def stage_of(key: tuple[Any, ...], stage: str, entered: str) -> tuple[Any, ...]:
+    """A stage record as the store keeps it; few differ, so that journeys return to what was."""
     values = dict.fromkeys(STAGE_COLUMNS) | dict.fromkeys(JSON_COLUMNS, "[]")
     values |= dict(zip(STAGE_COLUMNS, key, strict=False)) | {
         "stage": stage,
         "stage_entered_at": entered,
-        "event_count": number,
+        "event_count": 1,
         "disagreement": 0,
         "cycle": 1,
     }
