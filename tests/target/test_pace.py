@@ -1,4 +1,4 @@
-"""Documented limits are used nearly whole and never broken, judged by a limiter that is not ours."""
+"""Documented limits are used nearly whole and never broken, as a limiter of others judges it."""
 
 from __future__ import annotations
 
