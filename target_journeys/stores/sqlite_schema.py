@@ -199,3 +199,38 @@ def people(db: Database) -> None:
         "union all select stream, reason, count(*) from unmapped_records group by stream, reason",
     ):
         db.execute(statement)
+
+
+@migrations(name="0005 outbox leases")
+def outbox_leases(db: Database) -> None:
+    """Rows are leased while they are sent, kept in order, and every run leaves a line."""
+    for column in (
+        "order_key text",  # of rows with the same one only the first is in flight
+        "told integer not null default 0",  # whether it was ever tried
+        "leased_version integer",
+        "leased_hash text",
+        "leased_by text",
+        "lease_until text",
+        "job text",  # what to ask for the outcome of an accepted row
+        "entered_at text",  # JSON: latest stage_entered_at that it was told, by journey
+        "about text",  # JSON: who the subject was when it was told last
+        "queued_at text",
+    ):
+        db.execute(f"alter table outbox add column {column}")
+    prefix = ", ".join(f"json_extract(record_key, '$[{n}]')" for n in range(4))
+    for statement in (
+        "update outbox set told = sent_hash is not null or attempts > 0, order_key = "
+        f"case kind when 'record' then record_key else json_array({prefix}) end",
+        "drop index outbox_left",
+        "create index outbox_due on outbox (destination, status, ifnull(next_attempt_at, '')) "
+        "where status <> 'sent'",
+        "create index outbox_busy on outbox (destination, order_key) "
+        "where status in ('waiting', 'leased', 'accepted')",
+        "create index outbox_transitions on outbox (destination, order_key) "
+        "where kind = 'transition'",
+        "create table deliveries (run text not null, destination text not null, "
+        "started_at text not null, ended_at text not null, sent integer not null, "
+        "refused integer not null, waiting integer not null, unknown integer not null, "
+        "oldest_waiting text, stopped text, primary key (run, destination)) without rowid",
+    ):
+        db.execute(statement)
