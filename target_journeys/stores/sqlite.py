@@ -38,6 +38,12 @@ _UPSERT_STAGE = _upsert("journey_stages", STAGE_COLUMNS, 4)
 _UPSERT_CUSTOMER = _upsert("customers", CUSTOMER_COLUMNS, 1)
 
 
+def _by_customer(row: EventRow) -> tuple[str, str]:
+    """Puts events of one customer side by side, for a large store then reads half the pages."""
+    event_id, subject, account, _ = row
+    return subject or account or "", event_id
+
+
 class SQLiteStore:
     """Events, journeys and the outbox in one file; nothing but SQL lives here."""
 
@@ -121,7 +127,7 @@ class SQLiteStore:
         self.connection.executemany(
             "insert or ignore into event_log (event_id, subject, account, body) "
             "values (?, ?, ?, ?)",
-            sorted(rows),  # neighbours in the index, so that each of its pages is visited once
+            sorted(rows, key=_by_customer),
         )
         appended = Appended(new={row[0] for row in rows})
         if self.connection.total_changes - before < len(rows):
