@@ -26,8 +26,9 @@ from measure import Command, ProcessError, Usage, run
 
 BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent
-BLOCKS = ("mapper", "target", "pipe", "memory", "incremental", "floors")
+BLOCKS = ("mapper", "target", "pipe", "memory", "incremental", "identity", "floors")
 LINE_BYTES = (560, 630)  # the mean length of a line that the figures are defined for
+PER_PERSON = 11  # events of one person in people.py, links included
 DELIVERED = (0, 3)  # our target's exit codes: all was sent, or rows are waiting
 MB = 1024 * 1024  # bytes
 NOISE = 0.1  # share of the start-up that varies from run to run
@@ -262,6 +263,29 @@ class Bench:
         name = f"{size:,} events, {stored / MB:.0f} MB"
         late = self.events(size, late=fresh)
         return Contender(name, partial(self.our_target, send=True), late, late, accept=DELIVERED)
+
+    def identity(self) -> dict[str, Any]:
+        """Who is whom: its share of a run, and one new link in a small and a large store."""
+        sizes = [max(size // PER_PERSON, 100) for size in self.options.stores]
+        script = [str(self.ours / "python"), str(BENCH / "people.py")]
+        with TemporaryDirectory(dir=self.work) as folder:
+            command = [*script, "--people", *map(str, sizes), "--folder", folder]
+            found: dict[str, Any] = json.loads(run([command])[0].last_line)
+        rows = [
+            [
+                f"{each['people']:,} people, {3 * each['people']:,} ids, {each['events']:,} events",
+                f"{each['run_s']:.1f}",
+                f"{each['identity_s']:.1f}",
+                f"{each['identity_s'] / each['run_s']:.0%}",
+                f"{1000 * one['identity_s']:.2f}",
+                f"{1000 * one['whole_s']:.2f}",
+            ]
+            for each, one in zip(found["runs"], found["links"], strict=True)
+        ]
+        show("\n## identity\n\nOne run each; the median of 50 new links, each in its own commit.\n")
+        columns = ["store", "run s", "identity s", "share", "one link ms", "its commit ms"]
+        show(table(columns, rows))
+        return found
 
     def floors(self) -> dict[str, Any]:
         """Single operations on lines in memory."""

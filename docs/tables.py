@@ -165,6 +165,11 @@ def connector_settings(folder: str) -> str:
     )
 
 
+def about_people(name: str) -> str:
+    """The settings of a top-level key of the target that holds an object."""
+    return table(SETTINGS_HEAD, settings(target_schema()["properties"][name]))
+
+
 def sdk_settings() -> str:
     """The settings that every plugin accepts besides."""
     return f"\n{codes(BUILT_IN)}.\n\n"

@@ -2,51 +2,58 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from journeys.condition import condition
 from journeys.event import JourneyEvent
-from journeys.model import Category, EventMeaning, Outcome, StageModel
+from journeys.model import Category, EventMeaning, Outcome, Stage, StageModel
 from journeys.record import StageRecord, Visit
 from journeys.regions import OPENS_AT, RETURNING, SEEKING_SUPPORT, Regions, concerns
 
 NEVER = datetime.max.replace(tzinfo=UTC)
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
+NOWHERE = Stage("", "", "")  # before anything has happened
 
 
+@dataclass(slots=True, eq=False)
 class Episode:
     """The state that the events of one episode build up."""
 
-    def __init__(self, model: StageModel, category: Category, number: int) -> None:
-        self.model = model
-        self.category = category
-        self.number = number
-        self.stage: int | None = None  # index into model.stages
-        self.entered_at = self.clock_from = NEVER
-        self.previous: int | None = None
-        self.path: list[Visit] = []
-        self.visited = 0  # the stages of the path, as bits
-        self.furthest = 0
-        self.cycle = 1
-        self.cycle_at = self.purchased_at = LONG_AGO
-        self.purchases: dict[str, set[str]] = {}  # event type → what was bought
-        self.open_cases: set[str] = set()  # opportunities and trials that are still open
-        self.cart: int = 0
-        self.cart_at: datetime | None = None
-        self.outcome: str | None = None
-        self.reason: str | None = None
-        self.evidence: str | None = None
-        self.ended_at: datetime | None = None
-        self.crm: int | None = None
-        self.observed: int | None = None
-        self.candidates: set[str] = set()
-        self.derived_from: str | None = None
-        self.account: str | None = None
-        self.regions: Regions | None = None
-        self.count = 0
-        self.first_at = self.last_at = self.active_at = NEVER
-        self.due: datetime | None = None  # when time alone moves or ends this episode
+    model: StageModel
+    category: Category
+    number: int
+    stage: int | None = None  # index into model.stages
+    here: Stage = NOWHERE  # that stage itself
+    entered_at: datetime = NEVER
+    clock_from: datetime = NEVER
+    previous: int | None = None
+    path: list[Visit] = field(default_factory=list)
+    visited: int = 0  # the stages of the path, as bits
+    furthest: int = 0
+    cycle: int = 1
+    cycle_at: datetime = LONG_AGO
+    purchased_at: datetime = LONG_AGO
+    purchases: dict[str, set[str]] = field(default_factory=dict)  # event type → what was bought
+    open_cases: set[str] = field(default_factory=set)  # opportunities and trials still open
+    cart: int = 0
+    cart_at: datetime | None = None
+    outcome: str | None = None
+    reason: str | None = None
+    evidence: str | None = None
+    ended_at: datetime | None = None
+    crm: int | None = None
+    observed: int | None = None
+    candidates: set[str] = field(default_factory=set)
+    derived_from: str | None = None
+    account: str | None = None
+    regions: Regions | None = None
+    count: int = 0
+    first_at: datetime = NEVER
+    last_at: datetime = NEVER
+    active_at: datetime = NEVER
+    due: datetime | None = None  # when time alone moves or ends this episode
 
     # -- what an event does ----------------------------------------------------------------
 
@@ -88,19 +95,19 @@ class Episode:
         if meaning.is_purchase:
             again = self._bought_again(event)
         elif meaning.is_renewal:
-            again = self.stage is not None and self._side() == "after"
+            again = self.here.side == "after"
         if again:
             self.cycle += 1
             self.cycle_at = at
             self._enter(target, at, event.event_id)
         elif self.stage is None or target > self.stage:
-            if self.stage is None or self._side() == "before":
+            if self.here.side != "after":
                 self.cycle_at = at
             self._enter(target, at, event.event_id)
         elif (
             event.event_type == "opportunity_stage_changed"
             and target < self.stage
-            and self._side() == "before"
+            and self.here.side == "before"
         ):
             self._enter(target, at, event.event_id)
 
@@ -111,7 +118,7 @@ class Episode:
         again = bool(seen) and key not in seen and event.occurred_at > self.purchased_at
         seen.add(key)
         self.purchased_at = event.occurred_at
-        return again and self.stage is not None and self._side() == "after"
+        return again and self.here.side == "after"
 
     def _case(self, event: JourneyEvent) -> None:
         """Keep track of what is openly still being decided."""
@@ -130,7 +137,7 @@ class Episode:
 
     def _cart(self, event: JourneyEvent) -> None:
         """An emptied cart goes back; a filled one runs against the clock."""
-        if self.stage is None or self._stage_name() != "buying":
+        if self.here.name != "buying":
             return
         self.cart_at = event.occurred_at
         if event.event_type == "cart_added":
@@ -162,7 +169,7 @@ class Episode:
             self._enter(inferred, event.occurred_at, event.event_id)
         if event.properties.get("partial") in (True, "true", "True"):
             return
-        if self._side() not in outcome.sides:
+        if self.here.side not in outcome.sides:
             return
         if event.event_type == "opportunity_lost" and self.open_cases:
             return  # another opportunity for the same product goes on
@@ -191,7 +198,7 @@ class Episode:
             at = self.due
             if self.cart_at is not None and at == self.cart_at + self.category.cart_abandoned_after:
                 self._leave_cart(at, "cart_abandoned")
-            elif self._side() == "before":
+            elif self.here.side == "before":
                 self.close("no_decision", at, evidence="inferred")
             else:
                 self._enter(self.category.entry["renewing"], at, "renewal_window_opened")
@@ -202,42 +209,31 @@ class Episode:
         self.due = None
         if self.outcome is not None or self.stage is None:
             return
-        if self._side() == "before":
-            if self.cart_at is not None and self._stage_name() == "buying":
+        if self.here.side == "before":
+            if self.cart_at is not None and self.here.name == "buying":
                 self.due = self.cart_at + self.category.cart_abandoned_after
             if not self.open_cases:
                 gap = self.active_at + self.category.episode_gap
                 self.due = gap if self.due is None else min(self.due, gap)
-        elif self.category.renewal_after is not None and self._stage_name() == "using":
+        elif self.category.renewal_after is not None and self.here.name == "using":
             renewing = self.category.entry["renewing"]
             if renewing > self.stage:
                 self.due = max(self.cycle_at + self.category.renewal_after, self.entered_at)
 
     # -- the main line ---------------------------------------------------------------------
 
-    def _stage_name(self) -> str:
-        assert self.stage is not None
-        return self.model.stages[self.stage].name
-
-    def _side(self) -> str:
-        assert self.stage is not None
-        return self.model.stages[self.stage].side
-
-    @property
-    def side(self) -> str | None:
-        """Before or after the purchase; None while nothing has happened."""
-        return None if self.stage is None else self._side()
-
     def _enter(self, target: int, at: datetime, event_id: str) -> None:
         self.previous = self.stage
-        self.stage = target
+        self.stage, self.here = target, self.model.stages[target]
         self.visited |= 1 << target
         self.furthest = max(self.furthest, target)
         self.entered_at = self.clock_from = at
-        self.path.append(Visit(self.model.stages[target].name, at, event_id, self.cycle))
+        self.path.append(Visit(self.here.name, at, event_id, self.cycle))
 
     def _skipped(self) -> tuple[str, ...]:
         """Stages of the category that were passed without any evidence."""
+        if self.visited == (1 << self.furthest + 1) - 1:
+            return ()
         stages = self.model.stages[: self.furthest]
         return tuple(
             stage.name
@@ -269,51 +265,48 @@ class Episode:
         doing = since = None
         valid = self.last_at
         if self.outcome is None:
-            doing, since, check = condition(category, self._stage_name(), self.clock_from, as_of)
+            doing, since, check = condition(category, self.here.name, self.clock_from, as_of)
             if check is not None:
                 checks.append(check)
             valid = max(valid, since)
         elif self.ended_at is not None:
             valid = max(valid, self.ended_at)
-        headline = None if self.outcome is not None else stages[self.stage].headline
+        headline = None if self.outcome is not None else self.here.headline
         if regions.get("return", {}).get("state") in RETURNING:
             headline = "Returning"
         elif regions.get("support", {}).get("state") in SEEKING_SUPPORT:
             headline = "Seeking support"
         crm, observed = self.crm, self.observed
-        return StageRecord(
-            subject=key[0],
-            scope_grain=key[1],
-            scope_id=key[2],
-            episode=self.number,
-            product=names[0],
-            category=names[1],
-            account=self.account,
-            stage=stages[self.stage].name,
-            stage_entered_at=self.entered_at,
-            previous_stage=None if self.previous is None else stages[self.previous].name,
-            stages_skipped=self._skipped(),
-            path=tuple(self.path),
-            cycle=self.cycle,
-            regions=regions,
-            condition=doing,
-            condition_since=since,
-            next_check_at=min(checks, default=None),
-            outcome=self.outcome,
-            reason=self.reason,
-            evidence=self.evidence,
-            ended_at=self.ended_at,
-            headline=headline,
-            crm_stage=None if crm is None else stages[crm].name,
-            observed_stage=None if observed is None else stages[observed].name,
-            disagreement=crm is not None and observed is not None and abs(crm - observed) > 1,
-            candidates=tuple(sorted(self.candidates)),
-            derived_from=self.derived_from,
-            first_event_at=self.first_at,
-            last_event_at=self.last_at,
-            event_count=self.count,
-            valid_as_of=valid,
-            model_hash=self.model.hash,
+        return StageRecord(  # in the order of its fields: by name it takes three times as long
+            *key,
+            self.number,
+            *names,
+            self.account,
+            self.here.name,
+            self.entered_at,
+            None if self.previous is None else stages[self.previous].name,
+            self._skipped(),
+            tuple(self.path),
+            self.cycle,
+            regions,
+            doing,
+            since,
+            min(checks, default=None),
+            self.outcome,
+            self.reason,
+            self.evidence,
+            self.ended_at,
+            headline,
+            None if crm is None else stages[crm].name,
+            None if observed is None else stages[observed].name,
+            crm is not None and observed is not None and abs(crm - observed) > 1,
+            tuple(sorted(self.candidates)),
+            self.derived_from,
+            self.first_at,
+            self.last_at,
+            self.count,
+            valid,
+            self.model.hash,
         )
 
 

@@ -64,8 +64,7 @@ def check(event: JourneyEvent) -> None:
     for scope in event.scopes:
         if not scope.id or "\0" in scope.id:
             raise ValueError("a scope's id must not be empty or hold NUL")
-    for name in ("subject", "account"):
-        value = getattr(event, name)
+    for name, value in (("subject", event.subject), ("account", event.account)):
         if value is not None and (not value or "\0" in value):
             raise ValueError(f"{name} must not be empty or hold NUL")
 

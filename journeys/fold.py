@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from journeys.catalogue import Catalogue, Resolved
+from journeys.consent import note_consent
 from journeys.episode import Episode
 from journeys.event import JourneyEvent, Scope, version_key
 from journeys.model import UNDECLARED, Category, EventMeaning, StageModel
@@ -17,6 +18,7 @@ from journeys.snapshots import SNAPSHOTS, history
 
 __all__ = ["Folded", "StageRecord", "Visit", "fold", "fold_subject"]
 
+FEEDBACK = {"nps_answered": "nps", "csat_answered": "csat", "ces_answered": "ces"}
 NO_PRODUCT = "no product"
 UNMAPPED_STAGE = "CRM stage not in the model"
 CANDIDATE_CEILING = "considering"  # as far as a mere mention carries a journey
@@ -32,6 +34,8 @@ class Folded:
     touchpoints: int = 0  # events without a scope: they belong to the customer, not to a product
     # (stream, reason, whether a person is named) → events
     unresolved: Counter[tuple[str, str, bool]] = field(default_factory=Counter)
+    consents: dict[str, bool] = field(default_factory=dict)  # purpose → given or withdrawn
+    feedback: dict[str, JourneyEvent] = field(default_factory=dict)  # kind → the last answer
     other_names: set[str] = field(default_factory=set)  # scope ids that the catalogue may change
 
 
@@ -62,8 +66,14 @@ def fold_subject(
     subject: str,
     catalogue: Catalogue,
     as_of: datetime | None,
+    *,
+    is_account: bool = False,
 ) -> Folded:
-    """As :func:`fold`, with what could not be attributed."""
+    """As :func:`fold`, with what could not be attributed.
+
+    For an account, the events that name none are what its members do for themselves; a category
+    may keep these out (``account_journeys``).
+    """
     kept = in_order(model, events)
     folded = Folded()
     lines: dict[tuple[str, str], Line] = {}
@@ -72,13 +82,20 @@ def fold_subject(
     for event in kept:
         meaning = model.meanings.get(event.event_type, UNDECLARED)
         if meaning.is_fact:
+            if not is_account or event.subject is None:  # a member decides for nobody else
+                note_consent(folded.consents, event)
             continue
+        if event.event_type in FEEDBACK:
+            folded.feedback[FEEDBACK[event.event_type]] = event
         if not event.scopes:
             folded.touchpoints += 1
             if meaning.opens_journey:
                 folded.unresolved[event.source, NO_PRODUCT, event.subject is not None] += 1
             continue
+        of_member = is_account and event.account is None
         for route in routes(model, catalogue, event, meaning, folded):
+            if of_member and not route.category.account_journeys:
+                continue
             line = lines.get(route.key)
             if line is None:
                 line = lines[route.key] = Line(model, route)
@@ -348,7 +365,7 @@ def reopens(line: Line, ended: Episode, meaning: EventMeaning, target: int | Non
         return True
     if target is not None and stages[target].side == "before":
         return True
-    if ended.side == "after":
+    if ended.here.side == "after":
         return False
     if target is not None:
         return True

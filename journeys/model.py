@@ -60,6 +60,7 @@ class Category:
     usage_window: timedelta
     usage_declining_below: float  # share of the own earlier usage
     contact_closes_after: timedelta
+    account_journeys: bool  # of what members do without naming their account
     pipelines: Mapping[str, Mapping[str, str]]  # pipeline (or "*") → CRM stage → stage
     entry: Mapping[str, int] = field(default_factory=dict)  # stage name → index it is entered at
     limits: Mapping[str, Limits] = field(default_factory=dict)  # stage → slow and stalled after

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -17,9 +16,11 @@ class Visit(NamedTuple):
     cycle: int  # 1 for the first purchase, 2 after buying or renewing again …
 
 
-@dataclass(frozen=True, slots=True)
-class StageRecord:
-    """Where one subject stands with one product (or category, or item) in one episode."""
+class StageRecord(NamedTuple):
+    """Where one subject stands with one product (or category, or item) in one episode.
+
+    A tuple, because making a frozen dataclass of so many fields took a fifth of the fold.
+    """
 
     subject: str
     scope_grain: str  # "product", "category" or "item"

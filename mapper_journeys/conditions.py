@@ -151,7 +151,12 @@ def _of_number(test: Callable[[Decimal | int], bool]) -> Test:
 def _exists(operand: object, key: str) -> Test:
     if not isinstance(operand, bool):
         raise BadRuleError(key, "must be true or false.")
-    return lambda value: is_there(value) is operand
+
+    def test(value: Any) -> bool:
+        there = value != "" if type(value) is str else is_there(value)
+        return there is operand
+
+    return test
 
 
 def _not(operand: object, key: str) -> Test:

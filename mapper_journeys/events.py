@@ -54,8 +54,8 @@ def id_maker(stream: str, rule: str) -> Callable[[str, str, str], str]:
     def event_id(key: str, moment: str, part: str) -> str:
         digest = front.copy()  # cheaper than to begin again
         digest.update(f"{key}\x1f{moment}+00:00\x1f{part}".encode("utf-8", "surrogatepass"))
-        when = moment[2:4] + moment[5:7] + moment[8:10] + moment[11:13]
-        return when + digest.hexdigest()
+        hour = moment[2:13].replace("-", "").replace("T", "")
+        return hour + digest.hexdigest()
 
     return event_id
 

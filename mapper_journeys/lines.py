@@ -134,6 +134,8 @@ def _key_reader(places: Sequence[int]) -> Callable[[Row, bytes], str | None]:
 
     def key(row: Row, line: bytes) -> str | None:
         value = row[place]
+        if type(value) is str:
+            return value or None
         return str(value) if type(value) is int else key_text([value])
 
     return key

@@ -18,11 +18,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import requests
-from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
-
-from tap_journeys.sources.client import MissingScopeError
-
 if TYPE_CHECKING:
     from tap_journeys.sources.base import ApiStream, Page
 
@@ -134,7 +129,7 @@ class SideBySide:
         while not lane.stream.finished and (item := lane.next_item()) is not None:
             if isinstance(item, _End):
                 if item.error is not None:
-                    _say(lane.stream, item.error)
+                    lane.stream.give_up(item.error)
                 lane.stopped = True
                 lane.stream.end()
                 return
@@ -142,30 +137,6 @@ class SideBySide:
             if lane.stream.stopped:
                 lane.stopped = True
                 lane.stream.end()
-
-
-def _say(stream: ApiStream, error: BaseException) -> None:
-    """What stopped a stream, in one line and without any content."""
-    match error:
-        case MissingScopeError():
-            stream.logger.warning("Stream '%s' is left out: %s", stream.name, error)
-        case FatalAPIError() | RetriableAPIError():
-            stream.fail(f"{error}; its bookmark stays, run again.")
-        case requests.RequestException():
-            stream.fail(f"{type(error).__name__}; its bookmark stays, run again.")
-        case _:  # our own mistake, or an answer of a shape that the vendor does not document
-            where = _place_of(error)
-            stream.fail(f"{type(error).__name__} at {where}; its bookmark stays, please report it.")
-
-
-def _place_of(error: BaseException) -> str:
-    """File and line of an error; its text may hold records."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return "an unknown place"
-    return f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}"
 
 
 def _thread(target: Callable[..., None], *arguments: Any) -> None:

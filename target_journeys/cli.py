@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -11,8 +13,11 @@ from singer_sdk.exceptions import ConfigValidationError
 
 from target_journeys.check import check
 from target_journeys.explain import detail, explain, overview
+from target_journeys.forget import forget
+from target_journeys.ledger import Ledger
 from target_journeys.outbox import Outbox
 from target_journeys.settings import Settings, read_json, read_settings
+from target_journeys.stage_model import StageModelError, load
 from target_journeys.stores import StoreError, open_store
 from target_journeys.stores.sqlite import SQLiteStore
 
@@ -47,8 +52,10 @@ def explain_command(subject: str, product: str | None, config: Path, *, as_json:
     SUBJECT is any id of a person or account (email:ana@acme.test); PRODUCT an id, name, alias or
     category.
     """
-    _, store = opened(config)
-    found = explain(store, subject, product)
+    settings, store = opened(config)
+    found = explain(store, settings.policy().id_of(subject), product)
+    if not found["journeys"] and not found["links"]:
+        found = explain(store, subject, product)  # an account, or what the store itself shows
     store.close()
     if as_json:
         click.echo(json.dumps(found, indent=2))
@@ -113,11 +120,52 @@ def refused_command(config: Path, *, as_json: bool) -> None:
         click.echo(f"{destination}  {kind}  {key}  {answer}")
 
 
+@main.command("forget")
+@click.argument("subject")
+@click.option("--dry-run", is_flag=True, help="Count what would be erased; change nothing.")
+@config_option
+@json_option
+def forget_command(subject: str, config: Path, *, dry_run: bool, as_json: bool) -> None:
+    """Erase a person from the store and from the destinations, and keep the person out.
+
+    SUBJECT is any id of the person (email:ana@acme.test).
+    """
+    settings, store = opened(config)
+    try:
+        policy = settings.policy()
+        outbox = Outbox(settings.active_destinations())
+        moment = settings.moment(datetime.now(UTC))
+        ledger = Ledger(store, load(settings.stage_model), outbox, moment, policy)
+        receipt = forget(ledger, policy.id_of(subject), dry_run=dry_run)
+    except StageModelError as error:
+        click.echo(str(error), err=True)
+        sys.exit(CONFIGURATION)
+    except StoreError as error:
+        raise click.ClickException(str(error)) from None
+    except sqlite3.OperationalError as error:
+        raise click.ClickException(
+            f"The store is in use ({error}). Run this again when no other run uses it."
+        ) from None
+    finally:
+        store.close()
+    if as_json:
+        click.echo(json.dumps(receipt.as_mapping(), indent=2))
+    else:
+        for line in receipt.lines():
+            click.echo(line)
+    if receipt.deletes_left:
+        raise SystemExit(LEFT)
+    if any(receipt.found.values()):
+        raise SystemExit(1)
+
+
 def opened(config: Path) -> tuple[Settings, SQLiteStore]:
     """The settings and the store; ends with exit code 2 when either cannot be used."""
     try:
         settings = read_settings(read_json(config))
-        return settings, open_store(settings.store, create=False)
+        store = open_store(settings.store, create=False)
+        settings.policy().check(store)
+        return settings, store
     except (ConfigValidationError, StoreError) as error:
         for each in getattr(error, "errors", None) or [str(error)]:
             click.echo(each, err=True)

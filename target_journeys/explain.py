@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
+from target_journeys.identities import ACCOUNTS, PEOPLE
 from target_journeys.rows import as_mapping
 from target_journeys.stores.sqlite import SQLiteStore
 
 EVIDENCE_FIELDS = ("event_id", "event_type", "occurred_at", "source", "source_key")
+LINKS_SHOWN = 20  # of each state, in words; JSON has them all
+LINK_WORDS = {"joined": "is", "unlinked": "is no longer", "refused": "is not joined with"}
 
 
 def explain(store: SQLiteStore, subject: str, product: str | None = None) -> dict[str, Any]:
@@ -21,8 +25,8 @@ def explain(store: SQLiteStore, subject: str, product: str | None = None) -> dic
     its stage record with ``steps``: the visits with the events behind them. An unknown subject has
     no journeys.
     """
-    canonical = store.canonical([subject]).get(subject, subject)
-    ids = sorted({name for _, name in store.group([canonical])} | {canonical})
+    kind, canonical = who(store, subject)
+    ids = sorted({name for _, name in store.identities.group(kind, [canonical])} | {canonical})
     view = store.customers_of([canonical]).get(canonical)
     rows = sorted(store.stages_of([canonical]), key=lambda row: row[:4])
     journeys = [as_mapping(row) for row in rows]
@@ -50,29 +54,54 @@ def explain(store: SQLiteStore, subject: str, product: str | None = None) -> dic
     return {
         "subject": canonical,
         "ids": ids,
-        "links": first_links(events(store.facts("link", ids))) if len(ids) > 1 else [],
+        "links": links_of(store, kind, ids),
         "touchpoints": view[6] if view else 0,
         "journeys": journeys,
     }
 
 
-def first_links(links: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The earliest fact of each kind about each pair of ids, in order of time."""
-    first: dict[tuple[object, ...], dict[str, Any]] = {}
-    for link in sorted(links, key=lambda link: (link["occurred_at"], link["event_id"])):
-        first.setdefault((link["event_type"], link["left"], link["linked"]), link)
-    return list(first.values())
+def who(store: SQLiteStore, name: str) -> tuple[str, str]:
+    """Whether an id is a person's or an account's, and its canonical id."""
+    for kind in (PEOPLE, ACCOUNTS):
+        found = store.identities.canonical(kind, [name])
+        if found:
+            return kind, found[name]
+    view = store.customers_of([name]).get(name)
+    return (str(view[1]) if view else PEOPLE), name
+
+
+def links_of(store: SQLiteStore, kind: str, ids: Iterable[str]) -> list[dict[str, Any]]:
+    """What joins, keeps apart or parted these ids and others, in order of time."""
+    found = []
+    rows = store.identities.links_of(kind, ids)
+    said = {
+        name
+        for row in rows.values()
+        for name in (row.pair.tie and row.pair.tie.event_id, (row.pair.unlinked or ("", None))[1])
+        if name
+    }
+    evidence = {event["event_id"]: event for event in events(store.bodies_of(said))}
+    for (low, high), row in rows.items():
+        tie, unlinked = row.pair.tie, row.pair.unlinked
+        if tie is not None:
+            state = "refused" if row.refused else "joined"
+            left, right, event_id = tie.left, tie.right, tie.event_id
+        else:
+            assert unlinked is not None
+            state, event_id = "unlinked", unlinked[1]
+            left, right = low, high
+        by = evidence.get(event_id, {"event_id": event_id, "occurred_at": ""})
+        found.append(
+            {"state": state, "left": left, "linked": right, "reason": row.refused, "by": by}
+        )
+    return sorted(found, key=lambda link: (link["by"]["occurred_at"], link["by"]["event_id"]))
 
 
 def events(bodies: list[str]) -> Iterator[dict[str, Any]]:
-    """What leads back to the source, and whom a link joined, of stored events."""
+    """What leads back to the source, of stored events."""
     for body in bodies:
         event = msgspec.json.decode(body)
-        found = {name: event.get(name) for name in EVIDENCE_FIELDS}
-        if "linked" in event.get("properties", {}):
-            found["left"] = event.get("subject") or event.get("account")
-            found["linked"] = event["properties"]["linked"]
-        yield found
+        yield {name: event.get(name) for name in EVIDENCE_FIELDS}
 
 
 def overview(found: Mapping[str, Any]) -> Iterator[str]:
@@ -114,14 +143,23 @@ def detail(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def person(found: Mapping[str, Any]) -> Iterator[str]:
-    """Who it is, and what joined the ids."""
+    """Who it is, what joined the ids, and what was refused."""
     yield found["subject"]
+    left_out: Counter[str] = Counter()
+    shown: Counter[str] = Counter()
     for link in found["links"]:
-        word = "is" if link["event_type"] == "identity_linked" else "is no longer"
+        state, by = link["state"], link["by"]
+        shown[state] += 1
+        if shown[state] > LINKS_SHOWN:
+            left_out[state] += 1
+            continue
+        why = f" ({link['reason']})" if link["reason"] else ""
         yield (
-            f"  {link['left']} {word} {link['linked']}, by {link['source']} "
-            f"{link['source_key']} of {link['occurred_at']}"
+            f"  {link['left']} {LINK_WORDS[state]} {link['linked']}{why}, by {by.get('source')} "
+            f"{by.get('source_key') or ''} of {by['occurred_at']}"
         )
+    for state, count in left_out.items():
+        yield f"  … and {count:,} more that are {state}: see the view `links` of the store"
 
 
 def name_of(journey: Mapping[str, Any]) -> str:

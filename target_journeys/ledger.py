@@ -3,28 +3,42 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
 
-from journeys.catalogue import Catalogue, Owner, index_aliases, item_links, item_owners
-from journeys.event import JourneyEvent, Product, changed, isoformat, version_key
+from journeys.accounts import AccountRules
+from journeys.catalogue import Catalogue, index_aliases
+from journeys.consent import allows
+from journeys.event import JourneyEvent, Product, isoformat, version_key
 from journeys.fold import Folded, fold_subject
-from journeys.identity import Link, canonical_ids, link_of, memberships
 from journeys.model import FACTS, StageModel
 from target_journeys.events import arrived, decode_many, stored
+from target_journeys.forgotten import Forgotten
+from target_journeys.identities import ACCOUNTS, COLUMN, PEOPLE, Identities
+from target_journeys.items import Items, is_ownerless, item_facts, items_of
+from target_journeys.members import Members
 from target_journeys.outbox import Outbox
-from target_journeys.rows import KEY_LENGTH, customer_row, stage_row, visit_rows
+from target_journeys.policy import Policy
+from target_journeys.pseudonyms import PSEUDONYMS, name_of
+from target_journeys.rows import (
+    CONSENTS,
+    KEY_LENGTH,
+    customer_row,
+    json_text,
+    stage_row,
+    visit_rows,
+)
 from target_journeys.stores.base import EventRow, UnmappedRow, chunks
 from target_journeys.stores.sqlite import MAX_ROW, SQLiteStore
 
 CHUNK = 5_000  # events that are decoded and inserted together
 SUBJECTS = 500  # subjects that are loaded and folded together
-KINDS = ("superseded", "link", "member", "ownerless")  # facts that most stores do without
-PEOPLE, ACCOUNTS = "people", "accounts"
-COLUMN = {PEOPLE: "subject", ACCOUNTS: "account"}
+
+TWO_KINDS = "account id is a person's"  # why an account has no journeys
 
 logger = logging.getLogger("target-journeys.ledger")
 _decode_product = msgspec.json.Decoder(Product).decode
@@ -39,6 +53,7 @@ class Tally:
     products: int = 0
     set_aside: int = 0  # records that were not set aside before
     set_aside_events: int = 0  # of these: events and products that are not what they should be
+    forgotten: int = 0  # events of people who were forgotten
     stages_changed: int = 0
 
 
@@ -48,7 +63,6 @@ class Touched:
 
     people: set[str] = field(default_factory=set)
     accounts: set[str] = field(default_factory=set)
-    linked: dict[str, str] = field(default_factory=dict)  # id in a link → PEOPLE or ACCOUNTS
     names: set[str] = field(default_factory=set)  # products and items that mean something new
     items: set[str] = field(default_factory=set)  # items with news of their owner, or for him
 
@@ -61,12 +75,27 @@ class Ledger:
     """Keeps what arrives and what it comes to."""
 
     def __init__(
-        self, store: SQLiteStore, model: StageModel, outbox: Outbox, as_of: datetime
+        self,
+        store: SQLiteStore,
+        model: StageModel,
+        outbox: Outbox,
+        as_of: datetime,
+        policy: Policy | None = None,
     ) -> None:
         self.store = store
         self.model = model
         self.outbox = outbox
         self.as_of = as_of
+        self.policy = policy or Policy()
+        self.identities = Identities(store, self.policy.identity, self.policy.accounts)
+        self.items = Items(store, counted=self._not_superseded)
+        self.members = Members(
+            store,
+            self.policy.accounts,
+            self.identities,
+            counted=self._not_superseded,
+            owned=self.items.events_of,
+        )
         self.tally = Tally()
         self.pending = 0  # records since the last commit
         self._open = False
@@ -76,9 +105,12 @@ class Ledger:
         self._touched = Touched()
         self._fresh: dict[str, dict[str, list[bytes]]] = {PEOPLE: {}, ACCOUNTS: {}}
         self._before = 0  # the last event of earlier batches
+        self._had_events = store.last_row() > 0
+        self._forgotten = Forgotten(store)
+        self._guarded = self.policy.pseudonyms is not None or bool(self._forgotten)
         self._regrouped: set[str] = set()  # canonical ids whose group changed in this batch
         self._read_all = False  # what is at hand is not the whole truth: read all from the store
-        self._has = {kind: store.has_facts(kind) for kind in KINDS}
+        self._corrected = store.has_facts("superseded")  # some events supersede others
         self._catalogue = Catalogue()
         self._load_products()
 
@@ -104,11 +136,18 @@ class Ledger:
             self._append()
 
     def _append(self) -> None:
-        """Insert what was gathered; the transaction stays open until :meth:`commit`."""
+        """Insert what was gathered; the transaction stays open until :meth:`commit`.
+
+        A destination that is new to the store is told everything.
+        """
         if not self._open:
             self.store.begin()
             self._open = True
+            # Before anything is folded: a new store then queues each record once, not twice.
+            self.outbox.introduce(self.store)
             self._before = self.store.last_row()
+            if not self._before:
+                self.store.keep_note(PSEUDONYMS, name_of(self.policy.pseudonyms))
         taken, self._events = self._events, []
         events: dict[str, tuple[JourneyEvent, bytes]] = {}
         for record in taken:
@@ -117,6 +156,11 @@ class Ledger:
             except (msgspec.DecodeError, ValueError) as error:
                 self._set_aside("journey_events", "event_id", record, error)
                 continue
+            if self._guarded:
+                let_in = self._let_in(event)
+                if let_in is None:
+                    continue
+                event, record = let_in
             known = events.setdefault(event.event_id, (event, record))
             if known[0] is not event and version_key(event) > version_key(known[0]):
                 events[event.event_id] = (event, record)
@@ -131,16 +175,45 @@ class Ledger:
             if older != event and version_key(event) > version_key(older):
                 newer.append((event, record))
                 self._touch([older])  # its customer loses it
-                self.store.drop_facts(facts_of(older))
+                self.identities.doubt(older)
+                self.identities.doubt(event)
+                self.store.drop_facts(facts_of(older, self.policy.accounts))
                 self._touch([event])
         if newer:
             self.store.replace_events(event_rows(newer))
             self._read_all = True  # an older version gave way, perhaps of another customer
         self._touch(event for event, _ in events.values())
+        for event, _ in events.values():
+            if event.event_type in FACTS:
+                self.identities.learn(event)
         self._remember(events.values())
         self._append_products()
         unmapped, self._unmapped = self._unmapped, []
+        if self._guarded:
+            unmapped = list(self._let_in_keys(unmapped))
         self.tally.set_aside += self.store.keep_unmapped(unmapped)
+
+    def _let_in(self, event: JourneyEvent) -> tuple[JourneyEvent, bytes] | None:
+        """An event without the ids that must not be kept; none of who was forgotten."""
+        record: bytes | None = None
+        if self.policy.pseudonyms is not None:
+            record = self.policy.pseudonyms.event(event)
+            event = stored(record.decode())
+        if self._forgotten:
+            record = self._forgotten.event(event)
+            if record is None:
+                self.tally.forgotten += 1
+                return None
+        assert record is not None
+        return stored(record.decode()), record
+
+    def _let_in_keys(self, rows: Iterable[UnmappedRow]) -> Iterator[UnmappedRow]:
+        """The same for records that are not used, by their keys."""
+        for row in rows:
+            if self.policy.pseudonyms is not None:
+                row = row._replace(record_key=self.policy.pseudonyms.key(row.record_key))
+            if not self._forgotten.keeps_out(row):
+                yield row
 
     def _remember(self, events: Iterable[tuple[JourneyEvent, bytes]]) -> None:
         """Keep this batch's events at hand, so that folding need not look for them."""
@@ -179,14 +252,18 @@ class Ledger:
                 or event.event_type in FACTS
                 or (event.subject is None and event.account is None)
             ):
-                facts += facts_of(event)
+                facts += facts_of(event, self.policy.accounts)
         if not facts:
             return
         self.store.keep_facts(facts)
-        self._has |= {kind: True for kind, _, _ in facts if kind in self._has}
+        kinds = {kind for kind, _, _ in facts}
+        self._corrected |= "superseded" in kinds
+        self.members.any |= "member" in kinds
+        self.items.any_ownerless |= "ownerless" in kinds
         corrected = [event_id for kind, event_id, _ in facts if kind == "superseded"]
         for body in self.store.bodies_of(corrected):
             self._concern(stored(body))
+            self.identities.doubt(stored(body))
 
     def _concern(self, event: JourneyEvent) -> None:
         """Note who has to be folded again because of an event."""
@@ -195,14 +272,11 @@ class Ledger:
         if event.account is not None:
             self._touched.accounts.add(event.account)
         if event.event_type not in FACTS:
-            if event.subject is None and event.account is None:
+            if is_ownerless(event):
                 self._touched.items.update(items_of(event))
             return
-        link = link_of(event)
-        if link is not None:
-            kind = PEOPLE if event.subject is not None else ACCOUNTS
-            self._touched.linked.update({link.left: kind, link.right: kind})
-        elif event.event_type == "scope_linked":
+        self._touched.accounts.update(self.policy.accounts.named(event))
+        if event.event_type == "scope_linked":
             self._touched.names.update(items_of(event))
             self._touched.items.update(items_of(event))
 
@@ -214,8 +288,7 @@ class Ledger:
     def _load_items(self, events: Mapping[str, Sequence[JourneyEvent]]) -> None:
         """What the items (deals, orders …) of these events stand for."""
         items = {item for own in events.values() for event in own for item in items_of(event)}
-        facts = [stored(body) for body in self.store.facts("item", items)] if items else []
-        self._catalogue.items = item_links(self._not_superseded(facts))
+        self._catalogue.items = self.items.products_of(items)
 
     # -- committing ------------------------------------------------------------------------
 
@@ -228,18 +301,42 @@ class Ledger:
         self.pending = 0
 
     def close_run(self) -> None:
-        """Let time do its part, and tell new destinations everything; then commit."""
+        """Let time do its part, then commit."""
         self._append()
+        self._learn_again()
         if self.store.note("model") != self.model.hash:
             self._touch_all(self._touched)
             self.store.keep_note("model", self.model.hash)
         for subject, kind in self.store.due(isoformat(self.as_of)):
             self._touched.of(kind).add(subject)
         self._fold()
-        self.outbox.introduce(self.store)
         self.store.commit()
         self._open = False
         self.pending = 0
+
+    def _learn_again(self) -> None:
+        """Find out anew who is whom when what may be joined has changed."""
+        rules = self.policy.name
+        if self.store.note("policy") == rules:
+            return
+        if self._had_events:
+            self._touch_all(self._touched)
+            self._fold()  # links that wait are taken in
+            self.store.identities.clear()
+            for body in self.store.events_about_ids():
+                event = stored(body)
+                self.identities.learn(event)
+                self.store.keep_facts(facts_of(event, self.policy.accounts))
+            self.members.any = self.store.has_facts("member")
+            self._touch_all(self._touched)
+            self._read_all = True
+        self.store.keep_note("policy", rules)
+
+    def refold(self, accounts: Iterable[str]) -> None:
+        """Fold accounts anew from all their events, within the caller's transaction."""
+        self._touched.accounts.update(accounts)
+        self._read_all = True
+        self._fold()
 
     def abandon(self) -> None:
         """Forget what is not committed."""
@@ -256,18 +353,16 @@ class Ledger:
                 self._touch_all(touched)  # what is not in it is unknown from now on
             for subject, kind in self.store.subjects_of_names(touched.names):
                 touched.of(kind).add(subject)
-        if touched.items and self._has["ownerless"]:
-            for body in self.store.facts("item", touched.items):
-                link = stored(body)
-                touched.people.update(filter(None, [link.subject]))
-                touched.accounts.update(filter(None, [link.account]))
-        if touched.linked:
-            self._regroup(touched)
-        if self._has["member"]:
-            self._touch_accounts(touched)
+        for owner in self.items.owners_of(touched.items):
+            touched.people.update(filter(None, [owner.subject]))
+            touched.accounts.update(filter(None, [owner.account]))
+        self._regroup(touched)
+        touched.accounts |= self.members.accounts_of(touched.people)
         for kind in (PEOPLE, ACCOUNTS):
             for subjects in chunks(sorted(touched.of(kind)), SUBJECTS):
-                self._fold_some(subjects, kind)
+                both = self._fold_some(subjects, kind)
+                touched.accounts |= both
+                self._regrouped |= both
         self._fresh = {PEOPLE: {}, ACCOUNTS: {}}
         self._regrouped = set()
         self._read_all = False
@@ -277,70 +372,54 @@ class Ledger:
             touched.of(kind).add(subject)
 
     def _regroup(self, touched: Touched) -> None:
-        """Find anew who is whom among all that the touched links reach."""
-        reached, frontier = set(touched.linked), set(touched.linked)
-        links: dict[str, Link] = {}
-        while frontier:
-            events = [stored(body) for body in self.store.facts("link", frontier)]
-            for event in self._not_superseded(events):
-                link = link_of(event)
-                assert link is not None
-                links[event.event_id] = link
-                kind = PEOPLE if event.subject is not None else ACCOUNTS
-                touched.linked.update({link.left: kind, link.right: kind})
-            sides = {side for link in links.values() for side in (link.left, link.right)}
-            frontier = sides - reached
-            reached |= frontier
-        before = self.store.canonical(reached)
-        after = {name: name for name in reached} | canonical_ids(links.values())
-        self.store.keep_identities(after)
-        for name in reached:
-            if before.get(name, name) != after[name]:
-                kind = touched.linked[name]
-                touched.of(kind).update((name, before.get(name, name), after[name]))
-                self._regrouped.add(after[name])
+        """Let the batch's links join and part people and accounts."""
+        for kind, before, after in self.identities.regroup(corrected=self._corrected):
+            touched.of(kind).update(before, before.values(), after.values())
+            self._regrouped.update(after.values())
 
-    def _touch_accounts(self, touched: Touched) -> None:
-        """What a member does is part of the account's journey too."""
-        for ids in chunks(sorted(touched.people), CHUNK):
-            group = self._ids_of(ids)
-            everybody = {name for names in group.values() for name in names} | set(ids)
-            facts = self.store.facts("member", everybody)
-            touched.accounts.update(stored(body).account or "" for body in facts)
-        touched.accounts.discard("")
+    def _fold_some(self, subjects: Sequence[str], kind: str) -> set[str]:
+        """Fold these subjects and write what changed.
 
-    def _ids_of(self, ids: Iterable[str]) -> dict[str, list[str]]:
-        """Canonical id → all ids of that person or account, for the given ids."""
-        wanted = list(ids)
-        if not self._has["link"]:
-            return {name: [name] for name in wanted}
-        canonical = self.store.canonical(wanted)
-        groups: dict[str, list[str]] = {
-            name: [] if name in canonical else [name] for name in wanted
-        }
-        groups |= {name: [] for name in canonical.values()}
-        for name, member in self.store.group(set(canonical.values())):
-            groups[name].append(member)
-        return groups
-
-    def _fold_some(self, subjects: Sequence[str], kind: str) -> None:
-        """Fold these subjects and write what changed."""
-        groups = self._ids_of(subjects)
+        Of people, it tells the accounts that have to be folded again because of that.
+        """
+        groups = self.identities.ids_of(subjects, kind)
         views = self.store.customers_of(groups)
+        others = {subject for subject, view in views.items() if view[1] != kind}
+        if kind == ACCOUNTS:
+            self._refuse({subject: groups.pop(subject) for subject in others})
+            views = {subject: view for subject, view in views.items() if subject in groups}
         events = self._events_of(groups, kind, views)
         self._load_items(events)
         old = {row[:KEY_LENGTH]: row for row in self.store.stages_of(views)}
-        stages, customers, visits = [], [], []
+        stages, customers, visits, again = [], [], [], []
+        consents: dict[str, dict[str, bool]] = {}
+        silent: list[str] = []  # who did not consent to having journeys
+        decided: set[str] = set()  # ids of those who may allow something else now
         retracted, gone, names, doubts = [], [], [], []
         at = isoformat(self.as_of)
         for subject, ids in groups.items():
             folded = fold_subject(
-                self.model, events.get(subject, ()), subject, self._catalogue, self.as_of
+                self.model,
+                events.get(subject, ()),
+                subject,
+                self._catalogue,
+                self.as_of,
+                is_account=kind == ACCOUNTS,
             )
+            if kind == PEOPLE:
+                consents[subject] = folded.consents
+                if not allows(folded.consents, self.policy.purpose):
+                    folded = withheld(folded)
+                    silent.append(subject)
+            decides = subject in views and views[subject][CONSENTS] != json_text(folded.consents)
+            if decides or subject not in views or subject in self._regrouped:
+                decided.update(ids)
             for record in folded.records:
                 row = stage_row(record)
                 before = old.pop(row[:KEY_LENGTH], None)
                 if before == row:
+                    if decides:
+                        again.append(row)  # destinations may have to be told, or no longer
                     continue
                 stages.append(row)
                 since, appended = visit_rows(before, row, record)
@@ -355,17 +434,40 @@ class Ledger:
                 gone.append(subject)
             names += [(name, subject) for name in folded.other_names]
             doubts += list(own_doubts(subject, kind, folded))
+        if kind == ACCOUNTS:
+            doubts += self.members.doubts(groups)
         retracted += [(at, *key, 0) for key in old]
         self.store.keep_stages(stages)
         self.store.drop_stages(old)
         self.store.retract_visits(retracted)
+        self.store.drop_visits(name for name in silent if name in views)
         self.store.keep_visits(visits)
         self.store.keep_customers(customers)
         self.store.drop_customers(gone)
         self.store.keep_names(names)
-        self.store.keep_doubts(groups, doubts)
-        self.outbox.enqueue(self.store, stages, visits, list(old))
+        refused_before = map(account_key, groups) if kind == ACCOUNTS else ()
+        self.store.keep_doubts([*groups, *refused_before], doubts)
+        self.outbox.enqueue(self.store, stages + again, visits, list(old), consents=consents)
         self.tally.stages_changed += len(stages) + len(old)
+        if kind == ACCOUNTS:
+            return set()
+        named = self.store.accounts_of(decided) if self.policy.purpose else ()
+        return {*others, *gone, *named}
+
+    def _refuse(self, groups: Mapping[str, Sequence[str]]) -> None:
+        """Count the events of accounts whose id is a person's: their records would share keys."""
+        events = self._events_of(groups, ACCOUNTS, groups)
+        counts = {
+            subject: Counter(event.source for event in own) for subject, own in events.items()
+        }
+        self.store.keep_doubts(
+            (account_key(subject) for subject in groups),
+            [
+                (account_key(subject), stream, TWO_KINDS, count)
+                for subject, own in counts.items()
+                for stream, count in own.items()
+            ],
+        )
 
     def _events_of(
         self, groups: Mapping[str, Sequence[str]], kind: str, known: Container[str]
@@ -387,93 +489,48 @@ class Ledger:
         for name, stored_before in self.store.events_of(COLUMN[kind], wanted, until=until):
             if stored_before is not None:
                 found.setdefault(owner[name], []).extend(decode_many(stored_before))
-        if self._has["ownerless"]:
-            for subject, events in self._owned(kind, owner).items():
-                found.setdefault(subject, []).extend(events)
-        if kind == ACCOUNTS and self._has["member"]:
-            self._add_members(owner, found)
-        if self._has["superseded"]:
+        for subject, own in self.items.events_of(kind, owner).items():
+            found.setdefault(subject, []).extend(own)
+        if kind == ACCOUNTS:
+            for account, own in self.members.events_of(owner).items():
+                found.setdefault(account, []).extend(own)
+        if kind == ACCOUNTS and self.policy.purpose is not None:
+            found = {name: self._allowed(events) for name, events in found.items()}
+        if self._corrected:
             found = {name: self._not_superseded(events) for name, events in found.items()}
         return found
 
-    def _add_members(self, owner: Mapping[str, str], found: dict[str, list[JourneyEvent]]) -> None:
-        """Add what members did while they belonged to an account and named no account."""
-        facts = [stored(body) for body in self.store.facts("member_of", owner)]
-        joined = memberships(self._not_superseded(facts))
-        people = self._ids_of({member.subject for member in joined})
-        canonical = {name: subject for subject, ids in people.items() for name in ids}
-        events: dict[str, list[JourneyEvent]] = {}
-        for name, bodies in self.store.events_of("subject", canonical):
-            own = decode_many(bodies) if bodies is not None else []
-            events.setdefault(canonical[name], []).extend(e for e in own if e.account is None)
-        if self._has["ownerless"]:
-            for person, own in self._owned(PEOPLE, canonical).items():
-                events.setdefault(person, []).extend(e for e in own if e.account is None)
-        for member in joined:
-            person = canonical.get(member.subject, member.subject)
-            found.setdefault(owner[member.account], []).extend(
-                event
-                for event in events.get(person, ())
-                if member.since <= event.occurred_at
-                and (member.until is None or event.occurred_at < member.until)
-            )
-
-    def _owned(self, kind: str, subjects: Mapping[str, str]) -> dict[str, list[JourneyEvent]]:
-        """Canonical id → what happened to its items (tickets, deals …) in events that name nobody.
-
-        ``subjects``: id → canonical id. Such an event gets the owner that a ``scope_linked`` names.
-        """
-        links = [stored(body) for body in self.store.facts("owns", subjects)]
-        items = {item for link in links for item in items_of(link)}
-        if not items:
-            return {}
-        links = [stored(body) for body in self.store.facts("item", items)]
-        owners = item_owners(self._not_superseded(links))
-        found: dict[str, list[JourneyEvent]] = {}
-        for body in self.store.facts("ownerless", items):
-            event = stored(body)
-            for item in items_of(event):
-                owner = owners.get(item, Owner())
-                name = owner.subject if kind == PEOPLE else owner.account
-                if name is not None and name in subjects:
-                    owned = changed(event, subject=owner.subject, account=owner.account)
-                    found.setdefault(subjects[name], []).append(owned)
-                    break
-        return found
+    def _allowed(self, events: list[JourneyEvent]) -> list[JourneyEvent]:
+        """What an account may know: the events of nobody, and of people who consented."""
+        names = {event.subject for event in events if event.subject is not None}
+        canonical = self.store.identities.canonical(PEOPLE, names)
+        consents = self.store.consents_of({canonical.get(name, name) for name in names})
+        barred = {
+            name
+            for name in names
+            if not allows(consents.get(canonical.get(name, name), {}), self.policy.purpose)
+        }
+        return [event for event in events if event.subject not in barred]
 
     def _not_superseded(self, events: list[JourneyEvent]) -> list[JourneyEvent]:
-        if not self._has["superseded"] or not events:
+        if not self._corrected or not events:
             return events
         superseded = self.store.superseded_among(event.event_id for event in events)
         return [event for event in events if event.event_id not in superseded]
 
 
-def facts_of(event: JourneyEvent) -> list[tuple[str, str, str]]:
+def facts_of(event: JourneyEvent, accounts: AccountRules) -> list[tuple[str, str, str]]:
     """(kind, id, event id) of what an event says about ids, beside what happened."""
     facts: list[tuple[str, str]] = []
-    link = link_of(event)
     if event.supersedes is not None:
         facts.append(("superseded", event.supersedes))
-    if link is not None:
-        facts += [("link", link.left), ("link", link.right)]
-    elif event.event_type in ("account_joined", "account_left"):
-        facts += [("member", event.subject or ""), ("member_of", event.account or "")]
-    elif event.event_type == "scope_linked":
-        items = items_of(event)
-        facts += [("item", item) for item in items]
-        if items:
-            facts += [("owns", event.subject or ""), ("owns", event.account or "")]
-        if event.subject or event.account:
-            facts += [("owned", item) for item in items]
-    elif event.subject is None and event.account is None and event.event_type not in FACTS:
+    named = accounts.named(event)
+    if named or any(True for _ in accounts.declared(event)):
+        facts += [("member", event.subject or ""), *(("member_of", name) for name in named)]
+    if is_ownerless(event):
         facts.append(("nobody", event.source))
-        facts += [("ownerless", item) for item in items_of(event)]
+    facts += item_facts(event)
     return [(kind, name, event.event_id) for kind, name in facts if name]
-
-
-def items_of(event: JourneyEvent) -> list[str]:
-    """The items (tickets, deals, orders …) that an event is about."""
-    return [scope.id for scope in event.scopes if scope.grain == "item"]
 
 
 def event_rows(events: Iterable[tuple[JourneyEvent, bytes]]) -> list[EventRow]:
@@ -493,6 +550,16 @@ def refused(stream: str, key: str, record: bytes, error: Exception) -> UnmappedR
     reason = str(error)
     logger.warning("Record %s of stream '%s' is set aside: %s", name, stream, reason)
     return UnmappedRow(stream, "", name, reason)
+
+
+def withheld(folded: Folded) -> Folded:
+    """What is kept of somebody whose journeys need a consent that was not given."""
+    return Folded(first_at=folded.first_at, last_at=folded.last_at, consents=folded.consents)
+
+
+def account_key(subject: str) -> str:
+    """Whose doubts they are when a person has the same id; no id begins with a space."""
+    return f" {subject}"
 
 
 def own_doubts(subject: str, kind: str, folded: Folded) -> Iterator[tuple[str, str, str, int]]:

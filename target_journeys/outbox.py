@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,6 +18,7 @@ import requests
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
+from journeys.consent import allows
 from journeys.event import isoformat
 from target_journeys.destinations.base import Delivery, Destination, Verdict
 from target_journeys.rows import KEY_LENGTH, as_mapping, json_text
@@ -31,6 +32,8 @@ LOCKED_OUT = (401, 403, 410)  # what every row would be answered
 LONGEST_WAIT_S = 60  # what a run sleeps on a vendor's word; a longer word ends the sending
 INTRODUCED = 10_000  # rows that are queued together for a new destination
 ANSWER_LENGTH = 200  # characters of a refusal that are kept
+
+Consents = Mapping[str, Mapping[str, bool]]  # person → purpose → given or withdrawn
 
 logger = logging.getLogger("target-journeys.outbox")
 
@@ -84,23 +87,40 @@ class Outbox:
         stages: Sequence[Sequence[object]],
         visits: Iterable[Sequence[object]],
         dropped: Iterable[Sequence[object]],
+        *,
+        consents: Consents,
     ) -> None:
         """Queue changed records, stages entered, and records that ceased to exist."""
         for name, destination in self.destinations.items():
+            barred = who_bars(destination, consents)
             if "record" in destination.rows:
-                seen = seen_by(destination)
-                store.queue(
-                    (name, "record", record_key(row), "upsert", digest(seen(row)), None)
-                    for row in stages
-                )
+                self._queue_records(store, name, stages, barred)
                 store.queue_deletes((name, record_key(row)) for row in dropped)
             if "transition" in destination.rows:
-                store.queue(transition(name, row) for row in visits)
+                store.queue(transition(name, row) for row in visits if row[0] not in barred)
+                store.drop_transitions(name, sorted(barred))
+
+    def _queue_records(
+        self,
+        store: SQLiteStore,
+        name: str,
+        stages: Iterable[Sequence[object]],
+        barred: Collection[object],
+    ) -> None:
+        """Queue records, and the end of those whose subject does not consent."""
+        seen = seen_by(self.destinations[name])
+        told = [row for row in stages if row[0] not in barred] if barred else stages
+        store.queue(
+            (name, "record", record_key(row), "upsert", digest(seen(row)), None) for row in told
+        )
+        if barred:
+            store.queue_deletes((name, record_key(row)) for row in stages if row[0] in barred)
 
     def introduce(self, store: SQLiteStore) -> None:
         """Queue every record for a destination that was never told, or sees other fields now."""
         for name, destination in self.destinations.items():
-            told = json_text([type(destination).__name__, destination.rows, destination.sees()])
+            sees: list[object] = [type(destination).__name__, destination.rows, destination.sees()]
+            told = json_text(sees + ([destination.purpose] if destination.purpose else []))
             if store.note(f"destination {name}") == told:
                 continue
             self.enqueue_all(store, name, destination)
@@ -109,12 +129,9 @@ class Outbox:
     def enqueue_all(self, store: SQLiteStore, name: str, destination: Destination) -> None:
         """Queue what is known, for one destination; what it has seen already stays sent."""
         if "record" in destination.rows:
-            seen = seen_by(destination)
             for rows in chunks(store.all_stages(), INTRODUCED):
-                store.queue(
-                    (name, "record", record_key(row), "upsert", digest(seen(row)), None)
-                    for row in rows
-                )
+                consents = store.consents_of({str(row[0]) for row in rows})
+                self._queue_records(store, name, rows, who_bars(destination, consents))
 
     # -- sending ---------------------------------------------------------------------------
 
@@ -126,7 +143,7 @@ class Outbox:
                 total.rehearsed += self._rehearse(store, name, destination)
                 continue
             started = isoformat(self._now())  # a row that must wait is not tried again in this run
-            while rows := store.waiting(name, started, destination.batch):
+            while rows := list(store.waiting(name, started, destination.batch)):
                 deliveries = self._deliveries(store, name, destination, rows)
                 try:
                     verdicts = self._send(destination, deliveries)
@@ -152,6 +169,7 @@ class Outbox:
         subjects = {str(key[0]) for key in keys.values()}
         known = {row[:KEY_LENGTH]: row for row in store.stages_of(subjects)}
         at, sees = isoformat(self._now()), destination.sees()
+        unseen = [name for name in STAGE_COLUMNS if name not in sees]
         found = []
         for kind, key, op, version, content, payload in rows:
             if kind == "transition":
@@ -159,10 +177,12 @@ class Outbox:
             else:
                 stage = known.get(keys[key])
                 op = "delete" if stage is None else op
-                data = dict(zip(STAGE_COLUMNS, keys[key], strict=False))
                 if op == "upsert" and stage is not None:
-                    record = as_mapping(stage)
-                    data = {field: record[field] for field in sees}
+                    data = as_mapping(stage)
+                    for field in unseen:
+                        del data[field]
+                else:
+                    data = dict(zip(STAGE_COLUMNS, keys[key], strict=False))
             text = f"journeys|{name}|{key}|{version}|{op}|{content}"
             delivery_id = hashlib.sha256(text.encode()).hexdigest()
             found.append(Delivery(delivery_id, kind, op, key, version, at, data))
@@ -223,14 +243,15 @@ class Outbox:
 
     def _rehearse(self, store: SQLiteStore, name: str, destination: Destination) -> int:
         """Write the requests that would be sent; nothing is marked as sent. How many rows."""
-        rows = store.waiting(name, "9999", -1)
+        rehearsed = 0
         with Path(f"{name}.dry-run.jsonl").open("w", encoding="utf-8") as out:
-            for part in chunks(rows, destination.batch):
+            for part in chunks(store.waiting(name, "9999", -1), destination.batch):
                 request = destination.request(self._deliveries(store, name, destination, part))
                 body = request.data.decode() if isinstance(request.data, bytes) else request.json
                 line = {"method": request.method, "url": request.url, "body": body}
                 out.write(json_text(line) + "\n")
-        return len(rows)
+                rehearsed += len(part)
+        return rehearsed
 
 
 def check(response: requests.Response, now: datetime) -> None:
@@ -269,6 +290,15 @@ def _stop(state: RetryCallState) -> bool:
         return True
     too_long = asked is not None and asked > timedelta(seconds=LONGEST_WAIT_S)
     return too_long or stop_after_attempt(ATTEMPTS)(state)
+
+
+def who_bars(destination: Destination, consents: Consents) -> frozenset[str]:
+    """The people who did not consent to what a destination is for."""
+    if destination.purpose is None:
+        return frozenset()
+    return frozenset(
+        who for who, given in consents.items() if not allows(given, destination.purpose)
+    )
 
 
 def record_key(row: Sequence[object]) -> str:

@@ -8,12 +8,20 @@ from typing import Any
 
 import msgspec
 
+from journeys.event import JourneyEvent, isoformat
 from journeys.fold import Folded, StageRecord
-from target_journeys.stores.sqlite_schema import STAGE_COLUMNS
+from target_journeys.stores.sqlite_schema import CUSTOMER_COLUMNS, STAGE_COLUMNS
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
+_decode = msgspec.json.Decoder().decode
 JSON_COLUMNS = frozenset({"stages_skipped", "path", "regions", "candidates"})
+JSON_PLACES = [  # and what stands there for nothing
+    (STAGE_COLUMNS.index(name), "{}" if name == "regions" else "[]") for name in JSON_COLUMNS
+]
 PATH = STAGE_COLUMNS.index("path")
+CONSENTS = CUSTOMER_COLUMNS.index("consents")
+ANSWER = ("score", "scale")  # properties of an answer that people look at
+DISAGREEMENT = STAGE_COLUMNS.index("disagreement")
 KEY_LENGTH = 4  # subject, grain, scope id, episode
 
 
@@ -23,52 +31,12 @@ def json_text(value: object) -> str:
 
 
 def stage_row(record: StageRecord) -> tuple[object, ...]:
-    """A stage record in the order of STAGE_COLUMNS."""
-    entered_at, since, next_check_at, ended_at, first_at, last_at, valid_as_of = moments(
-        (
-            record.stage_entered_at,
-            record.condition_since,
-            record.next_check_at,
-            record.ended_at,
-            record.first_event_at,
-            record.last_event_at,
-            record.valid_as_of,
-        )
-    )
-    return (
-        record.subject,
-        record.scope_grain,
-        record.scope_id,
-        record.episode,
-        record.product,
-        record.category,
-        record.account,
-        record.stage,
-        entered_at,
-        record.previous_stage,
-        json_text(record.stages_skipped) if record.stages_skipped else "[]",
-        json_text(record.path),
-        record.cycle,
-        json_text(record.regions) if record.regions else "{}",
-        record.condition,
-        since,
-        next_check_at,
-        record.outcome,
-        record.reason,
-        record.evidence,
-        ended_at,
-        record.headline,
-        record.crm_stage,
-        record.observed_stage,
-        int(record.disagreement),
-        json_text(record.candidates) if record.candidates else "[]",
-        record.derived_from,
-        first_at,
-        last_at,
-        record.event_count,
-        valid_as_of,
-        record.model_hash,
-    )
+    """A stage record in the order of STAGE_COLUMNS, which is that of its fields."""
+    row: list[object] = list(msgspec.to_builtins(record))
+    for place, empty in JSON_PLACES:
+        row[place] = json_text(row[place]) if row[place] else empty
+    row[DISAGREEMENT] = int(record.disagreement)
+    return tuple(row)
 
 
 def moments(values: Sequence[datetime | None]) -> list[str | None]:
@@ -79,11 +47,11 @@ def moments(values: Sequence[datetime | None]) -> list[str | None]:
 
 def as_mapping(row: Sequence[object]) -> dict[str, Any]:
     """A row of journey_stages as people and destinations see it."""
-    found = {
-        name: msgspec.json.decode(str(value)) if name in JSON_COLUMNS else value
-        for name, value in zip(STAGE_COLUMNS, row, strict=True)
-    }
-    return found | {"disagreement": bool(found["disagreement"])}
+    found: dict[str, Any] = dict(zip(STAGE_COLUMNS, row, strict=True))
+    for name in JSON_COLUMNS:
+        found[name] = _decode(found[name])
+    found["disagreement"] = bool(found["disagreement"])
+    return found
 
 
 def customer_row(subject: str, kind: str, ids: Sequence[str], folded: Folded) -> tuple[object, ...]:
@@ -98,6 +66,19 @@ def customer_row(subject: str, kind: str, ids: Sequence[str], folded: Folded) ->
         }
         for record in now
     ]
+    everything = [
+        {
+            "category": record.category,
+            "scope_grain": record.scope_grain,
+            "scope_id": record.scope_id,
+            "episode": record.episode,
+            "stage": record.stage,
+            "headline": record.headline,
+            "outcome": record.outcome,
+        }
+        for record in folded.records
+    ]
+    feedback = {kind: answer(event) for kind, event in sorted(folded.feedback.items())}
     return (
         subject,
         kind,
@@ -107,7 +88,18 @@ def customer_row(subject: str, kind: str, ids: Sequence[str], folded: Folded) ->
         json_text(headlines),
         folded.touchpoints,
         *moments((folded.first_at, folded.last_at)),
+        json_text(everything),
+        json_text(feedback),
+        json_text(folded.consents),
     )
+
+
+def answer(event: JourneyEvent) -> dict[str, Any]:
+    """What a customer answered last, when, and about what."""
+    found: dict[str, Any] = {"at": isoformat(event.occurred_at)}
+    found |= {name: event.properties[name] for name in ANSWER if name in event.properties}
+    about = [scope.id for scope in event.scopes]
+    return found | ({"about": about} if about else {})
 
 
 def visit_rows(
@@ -118,8 +110,8 @@ def visit_rows(
     start = 0
     retract_from = None
     if old is not None:
-        before = msgspec.json.decode(str(old[PATH]))
-        after = msgspec.json.decode(str(new[PATH]))
+        before = _decode(str(old[PATH]))
+        after = _decode(str(new[PATH]))
         while start < len(before) and start < len(after) and before[start] == after[start]:
             start += 1
         retract_from = start if start < len(before) else None

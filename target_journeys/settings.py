@@ -8,12 +8,22 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 from singer_sdk.exceptions import ConfigValidationError
 
 from journeys.settings import BUILT_IN, TOP_LEVEL
 from target_journeys.destinations import DESTINATIONS
 from target_journeys.destinations.base import Destination
+from target_journeys.people_settings import AccountSettings, ConsentSettings, IdentitySettings
+from target_journeys.policy import Policy
 
 _Destinations = create_model(
     "_Destinations",
@@ -43,6 +53,18 @@ class Settings(BaseModel):
         default_factory=_Destinations,
         description="Who is told of changes; being there switches a destination on.",
     )
+    identity: IdentitySettings = Field(
+        default_factory=IdentitySettings,
+        description="Whom links may join: limits, and ids that name nobody.",
+    )
+    accounts: AccountSettings = Field(
+        default_factory=AccountSettings,
+        description="Who belongs to which account, beside what events say.",
+    )
+    consent: ConsentSettings = Field(
+        default_factory=ConsentSettings,
+        description="What a person must have consented to; each destination has its own `purpose`.",
+    )
     as_of: AwareDatetime | None = Field(
         None,
         description="Judge conditions at this moment instead of now (replays, demonstrations).",
@@ -51,10 +73,28 @@ class Settings(BaseModel):
         True, description="End with exit code 3 when rows are refused or waiting, or arrive broken."
     )
 
+    @model_validator(mode="after")
+    def _domains_need_addresses(self) -> Settings:
+        if self.identity.pseudonymous and self.accounts.email_domain:
+            raise ValueError(
+                "accounts.email_domain needs the addresses that identity.pseudonymous does not "
+                "keep; switch one of them off"
+            )
+        return self
+
     def active_destinations(self) -> dict[str, Destination]:
         """The destinations that are switched on, by name."""
         found = {name: getattr(self.destinations, name) for name in DESTINATIONS}
         return {name: member for name, member in found.items() if member is not None}
+
+    def policy(self) -> Policy:
+        """What may be done with people."""
+        return Policy(
+            identity=self.identity.rules(),
+            accounts=self.accounts.rules(),
+            pseudonyms=self.identity.pseudonyms(),
+            purpose=self.consent.journeys,
+        )
 
     def moment(self, now: datetime) -> datetime:
         """The moment at which conditions are judged."""

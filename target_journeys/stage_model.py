@@ -126,6 +126,10 @@ class CategorySettings(Closed):
     contact_closes_after: Duration | None = Field(
         None, description="A call or chat without an end counts as open for this long."
     )
+    account_journeys: bool | None = Field(
+        None,
+        description="Whether what members do without naming their account is the account's, too.",
+    )
     pipelines: dict[str, dict[str, str]] | None = Field(
         None, description='Pipeline (or "*") → CRM stage → stage.'
     )

@@ -57,12 +57,19 @@ class TargetJourneys(Target):
         try:
             model = load(settings.stage_model)
             self.store = open_store(settings.store)
+            policy = settings.policy()
+            try:
+                policy.check(self.store)
+            except StoreError:
+                self.store.close()
+                raise
         except (StageModelError, StoreError) as error:
             raise ConfigValidationError(
                 "Config validation failed", errors=[str(error)], schema={}
             ) from None
         self.outbox = Outbox(settings.active_destinations())
-        self.ledger = Ledger(self.store, model, self.outbox, settings.moment(datetime.now(UTC)))
+        moment = settings.moment(datetime.now(UTC))
+        self.ledger = Ledger(self.store, model, self.outbox, moment, policy)
         self.keys: dict[str, list[str]] = {}  # stream → key properties, from its SCHEMA
         self.unused: Counter[str] = Counter()  # stream without a rule → records
         self.sent = Sent()
@@ -167,6 +174,8 @@ class TargetJourneys(Target):
         ]
         if sent.rehearsed:
             parts.append(f"{sent.rehearsed:,} rehearsed")
+        if tally.forgotten:
+            parts.append(f"{tally.forgotten:,} of forgotten people left out")
         if tally.set_aside:
             parts.append(f"{tally.set_aside:,} set aside (see unresolved)")
         return f"target-journeys: {', '.join(parts)}"

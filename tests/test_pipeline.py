@@ -20,6 +20,7 @@ import yaml
 
 from tap_journeys import settings as tap_settings
 from target_journeys.settings import settings_schema
+from tests.receiver import receiver
 
 TOP = Path(__file__).parents[1]
 SHOP = Path("examples/shop")
@@ -214,6 +215,45 @@ def test_an_unknown_visitor_gets_a_name(store: Store) -> None:
     assert str(browser).startswith("ga4_client:")
     assert not store.journeys(str(browser), "*")
     assert store.rows("select count(*) from events where subject = ?", browser) == [(3,)]
+
+
+MIA = ["crm_contact:P9001", "ga4_client:GA9001.1767990001", "segment:u-55", "zendesk:Z381"]
+
+
+def test_a_number_to_four_systems_is_one_person(store: Store) -> None:
+    ((ids,),) = store.rows("select ids from customers where subject = ?", MIA[0])
+    assert json.loads(str(ids)) == MIA
+    ((product, headline, path),) = store.journeys(MIA[0], "scope_id", "headline", "path")
+    assert (product, headline) == ("PRN-INKWELL-400", "Seeking support")
+    assert [(stage, at[:10]) for stage, at, *_ in json.loads(str(path))] == [
+        ("considering", "2026-06-02"),  # the browser; the CRM's lead adds nothing
+        ("using", "2026-06-12"),  # the app
+    ]
+    joined = store.rows("select right, reason, source from links where left = ?", MIA[0])
+    assert sorted(joined) == [(other, None, "id_pairs") for other in MIA[1:]]
+
+
+def test_split_again_they_are_four_here_and_at_the_other_end(tmp_path: Path) -> None:
+    folder = copied(tmp_path)
+    config = json.loads((folder / CONFIG).read_text())
+    later = folder / SHOP / "data/id_pairs_later.csv"
+    with receiver() as told:
+        config["destinations"]["webhook"] = {"url": told.url, "max_batch": 1000}
+        (folder / CONFIG).write_text(json.dumps(config))
+        acknowledged, _ = run(folder)
+        (folder / "state.json").write_text(acknowledged.splitlines()[-1])
+        assert [name for name in MIA if name in told.subjects()] == MIA[:1]
+        rows = [
+            f"{row['pair_id']},{row['contact']},{row['other']}" for row in exported("id_pairs.csv")
+        ]
+        lines = [f"{row},different,2026-06-30T09:00:00Z" for row in rows]
+        later.write_text("\n".join(["pair_id,contact,other,state,decided_at", *lines, ""]))
+        run(folder, state=folder / "state.json")
+        assert [name for name in MIA if name in told.subjects()] == MIA
+    key = [(row[0], row[1], row[2], row[3]) for row in stages(folder)]
+    assert sorted(key) == sorted(tuple(json.loads(key)) for key in told.records)
+    ours = [row for row in key if row[0] in MIA]
+    assert ours == [(name, "product", "PRN-INKWELL-400", 1) for name in MIA]
 
 
 def test_a_late_row_comes_first(store: Store) -> None:

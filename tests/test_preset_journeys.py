@@ -95,3 +95,21 @@ def test_stage_history_and_roles_that_name_only_an_opportunity_find_its_account(
 def test_a_deal_waits_for_the_rule_that_names_its_product(told):
     assert ("item without product",) in told("select reason from unresolved where stream = 'deals'")
     assert told("select 1 from customers where subject = 'hubspot_company:901'")
+
+
+@pytest.mark.parametrize("told", ["hubspot"], indirect=True)
+def test_a_deal_that_was_lost_reopened_and_won_is_its_products_second_episode(told):
+    episodes = (
+        "select episode, stage, outcome from journey_stages"
+        " where subject = '{}' and scope_id = 'X1-PRO' order by 1"
+    )
+    for subject in ("hubspot_company:9001", "email:ana@acme.test"):
+        assert told(episodes.format(subject)) == [
+            (1, "evaluating", "lost_other"),
+            (2, "receiving", None),
+        ]
+    (ids,) = told("select ids from customers where subject = 'email:ana@acme.test'")
+    assert {"hubspot_contact:501", "hubspot_contact:400", "email:ana@home.test"} <= set(
+        json.loads(ids[0])
+    )
+    assert not told("select 1 from unresolved where reason like '%customer'")

@@ -110,6 +110,8 @@ class Person:
     contact: str = ""  # id in the CRM
     company: str = ""  # id in the CRM
     title: str = ""
+    requester: str = ""  # id at the help desk, where it has no e-mail
+    user: str = ""  # id in the app, where it has no e-mail
 
 
 def moment(text: str) -> datetime:
@@ -156,6 +158,7 @@ class Shop:
         self.policies: list[Row] = []
         self.tickets: list[Row] = []
         self.usage: list[Row] = []
+        self.id_pairs: list[Row] = []  # what somebody matched by hand
         self.numbers: dict[str, int] = {}
         self.people: list[Person] = []
 
@@ -336,6 +339,7 @@ class Shop:
                         "status": status,
                         "previous_status": before,
                         "requester": who.email if who else "",
+                        "requester_id": who.requester if who else "",
                         "product": product,
                         "serial": serial,
                         "subject": subject,
@@ -347,7 +351,8 @@ class Shop:
     def use(self, who: Person, at: datetime, product: str, action: str, **more: Any) -> None:
         """What the app and the product registration report."""
         if at < NOW:
-            row = {"at": utc(at), "email": who.email, "workspace": who.company}
+            row = {"at": utc(at), "email": who.email, "user_id": who.user}
+            row |= {"workspace": who.company}
             row |= {"product": product, "action": action, "count": "", "score": ""}
             self.usage.append(row | more)
 
@@ -516,6 +521,25 @@ def unknown_visitor(shop: Shop) -> None:
     order_id = shop.order(ivo, moment("2026-05-14 19:09"), "LAP-AIRLEAF-13")
     shop.web(ivo, moment("2026-05-14 19:09"), "purchase", "LAP-AIRLEAF-13", transaction_id=order_id)
     shop.ship(ivo, order_id, "LAP-AIRLEAF-13", moment("2026-05-15 09:00"))
+
+
+def four_systems(shop: Shop) -> None:
+    """Mia Torvik is a number to each of four systems, and somebody matched the numbers."""
+    mia = Person(
+        "Mia Torvik", "", client="GA9001.1767990001", contact="P9001", requester="Z381", user="u-55"
+    )
+    sku = "PRN-INKWELL-400"
+    shop.web(mia, moment("2026-06-02 19:10"), "view_item", sku, known=False)
+    shop.contact(mia, moment("2026-06-03 08:30"), shop.by_sku[sku]["crm_name"])
+    shop.use(mia, moment("2026-06-12 17:00"), sku, "registered")
+    shop.ticket(
+        mia, shop.by_sku[sku]["helpdesk_name"], (moment("2026-06-28 10:15"), "new"), subject="Noise"
+    )
+    others = (f"ga4_client:{mia.client}", f"zendesk:{mia.requester}", f"segment:{mia.user}")
+    for number, other in enumerate(others, start=1):
+        decided = utc(moment("2026-06-29 09:00"))
+        pair = {"pair_id": f"M{number}", "contact": mia.contact, "other": other}
+        shop.id_pairs.append(pair | {"state": "same", "decided_at": decided})
 
 
 def mistakes(shop: Shop) -> None:
@@ -766,6 +790,7 @@ def everything() -> Shop:
         business(shop, shop.company(name, NOW), taken)
     for _ in range(CONSUMERS):
         consumer(shop, shop.person(new_name(shop, taken), lead=shop.chance(0.12)))
+    four_systems(shop)  # last, so that everybody else stays as they are
     return shop
 
 
@@ -793,6 +818,7 @@ def files(shop: Shop) -> dict[str, str]:
         "policies.csv": as_csv(shop.policies),
         "tickets.csv": as_csv(sorted(shop.tickets, key=lambda row: row["changed_at"])),
         "app_usage.csv": as_csv(usage),
+        "id_pairs.csv": as_csv(shop.id_pairs),
     }
 
 

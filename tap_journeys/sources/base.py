@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import requests
 from pydantic import BaseModel, ConfigDict
 from singer_sdk import Stream
-from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.exceptions import ConfigValidationError, FatalAPIError, RetriableAPIError
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
+from tap_journeys.sources.client import MissingScopeError
 from tap_journeys.writer import BufferedWriter
 
 if TYPE_CHECKING:
@@ -194,6 +196,21 @@ class ApiStream(SourceStream):
                 self._write_state_message()
                 self._state_at = time.monotonic()
 
+    def give_up(self, error: BaseException) -> None:
+        """Say what stopped the reading, in one line and without any content."""
+        match error:
+            case MissingScopeError():
+                self.logger.warning("Stream '%s' is left out: %s", self.name, error)
+            case FatalAPIError() | RetriableAPIError():
+                self.fail(f"{error}; its bookmark stays, run again.")
+            case requests.RequestException():
+                self.fail(f"{type(error).__name__}; its bookmark stays, run again.")
+            case _:  # our own mistake, or an answer of a shape that the vendor does not document
+                where = place_of(error)
+                self.fail(
+                    f"{type(error).__name__} at {where}; its bookmark stays, please report it."
+                )
+
     def end(self) -> None:
         """Every part is written, or the stream has failed."""
         self.finished = True
@@ -230,3 +247,13 @@ class ApiStream(SourceStream):
 
     def get_replication_key_signpost(self, context: Context | None = None) -> None:
         """None: windows have their own upper end."""
+
+
+def place_of(error: BaseException) -> str:
+    """Module and line of an error; its text may hold records."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return "an unknown place"
+    return f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}"

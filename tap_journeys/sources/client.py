@@ -37,8 +37,10 @@ from tap_journeys.sources.pace import Bucket
 
 TIMEOUT_S = (10, 300)  # to connect, between two pieces of an answer
 FAULTS = 8  # times that one request may fail for other reasons than its rate
+RENEWALS = 5  # tokens that may be refused to one request though nobody could use them yet
 LIMITED_WAIT_S = 10.0  # after a 429 that does not say how long
 LONGEST_WAIT_S = 900  # a vendor that asks for more ends the run; the next one goes on
+MOST_WAITING_S = 7200  # for its turn, in all; a vendor that never lets us through ends the stream
 CONNECTIONS = 64
 USER_AGENT = "tap-journeys"
 
@@ -137,12 +139,13 @@ class Client:
     """The way to one vendor, shared by the threads that read its streams.
 
     ``judge`` says what an answer means (None: take it), ``observe`` sees every answer, so that the
-    pace can follow its headers. Addresses in answers are followed on the configured host only.
+    pace can follow its headers. Addresses in answers are followed on the configured host only;
+    where the login tells the host, ``base_url`` is asked for it after each login.
     """
 
     def __init__(
         self,
-        base_url: str,
+        base_url: str | Callable[[], str],
         *,
         login: Login | None = None,
         headers: Mapping[str, str] | None = None,
@@ -151,18 +154,24 @@ class Client:
         observe: Callable[[requests.Response, Bucket | None], None] | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.base_url = base_url.rstrip("/")
+        self._base_url = base_url if callable(base_url) else lambda: base_url
         self.login: Login = login or Fixed({})
         self.buckets = dict(buckets or {})
         self._headers = {"User-Agent": USER_AGENT, **(headers or {})}
         self._judge, self._observe = judge, observe
         self._sleep = sleep
         self._closed: ClosedError | None = None
+        self._accepted: set[frozenset[tuple[str, str]]] = set()
         self._session = requests.Session()
         self._session.trust_env = False  # no ~/.netrc in place of the login
         adapter = HTTPAdapter(pool_connections=4, pool_maxsize=CONNECTIONS, pool_block=False)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
+
+    @property
+    def base_url(self) -> str:
+        """Where the vendor is."""
+        return self._base_url().rstrip("/")
 
     def url(self, address: str) -> str:
         """Where to ask: a path below ``base_url``, or a link from an answer on the same host."""
@@ -198,29 +207,34 @@ class Client:
             except (msgspec.DecodeError, UnicodeDecodeError):
                 raise TryAgainError("the answer is no JSON") from None
 
-        return self._ask(method, address, decode, bucket, request)
+        return self.ask(method, address, decode, bucket=bucket, **request)
 
     def fetch(
         self, method: str, address: str, *, bucket: str = "requests", **request: Any
     ) -> requests.Response:
         """The whole answer to any request, checked."""
-        return self._ask(method, address, lambda response: response, bucket, request)
+        return self.ask(method, address, lambda response: response, bucket=bucket, **request)
 
-    def _ask(
+    def ask(
         self,
         method: str,
         address: str,
         read: Callable[[requests.Response], Answer],
-        bucket_name: str,
-        request: dict[str, Any],
+        *,
+        bucket: str = "requests",
+        **request: Any,
     ) -> Answer:
-        """What ``read`` makes of the answer, asked for as often as that can help."""
-        bucket, url = self.buckets.get(bucket_name), self.url(address)
+        """What ``read`` makes of the answer, asked for as often as that can help.
+
+        ``read`` raises TryAgainError for an answer that is not whole.
+        """
+        shared = self.buckets.get(bucket)
+        place = f"{method} /{urlsplit(address).path.lstrip('/')}"
         given = {**self._headers, **request.pop("headers", {})}
 
         def once() -> Answer:
-            if bucket is not None:
-                bucket.wait()
+            if shared is not None:
+                shared.wait()
             if self._closed is not None:
                 raise self._closed
             login: Mapping[str, str] = {}
@@ -228,19 +242,20 @@ class Client:
                 login = self.login.headers()
                 response = self._session.request(
                     method,
-                    url,
+                    self.url(address),
                     headers={**given, **login},
                     timeout=TIMEOUT_S,
                     allow_redirects=False,
                     **request,
                 )
                 if self._observe is not None:
-                    self._observe(response, bucket)
+                    self._observe(response, shared)
                 problem = self._judge(response)
                 if isinstance(problem, LoginExpiredError):
                     problem.rejected = login
                 if problem is not None:
                     raise problem
+                self._accepted.add(frozenset(login.items()))
                 return read(response)
             except LoginError as error:
                 self._closed = ClosedError(f"login: {error}")
@@ -249,7 +264,7 @@ class Client:
                 self._closed = error
                 raise
 
-        patience = Patience(self, bucket)
+        patience = Patience(self, shared)
         retrying = Retrying(
             retry=retry_if_exception(patience.can_help),
             wait=patience.wait_s,
@@ -260,11 +275,16 @@ class Client:
         try:
             return retrying(once)
         except BROKEN as error:  # their text holds the address with what was asked for
-            place = f"{method} {urlsplit(url).path}"
             raise FatalAPIError(f"{place}: {type(error).__name__}, {FAULTS} times") from None
-        except (FatalAPIError, RetriableAPIError) as error:
-            error.args = (f"{method} {urlsplit(url).path}: {error}",)
+        except ClosedError:  # one error for all requests, of which none is the place
             raise
+        except (FatalAPIError, RetriableAPIError) as error:
+            error.args = (f"{place}: {error}",)
+            raise
+
+    def has_accepted(self, headers: Mapping[str, str]) -> bool:
+        """Whether a request with this login was ever answered."""
+        return frozenset(headers.items()) in self._accepted
 
     def close_with(self, error: ClosedError) -> None:
         """Let no further request through."""
@@ -277,23 +297,30 @@ class Patience:
     def __init__(self, client: Client, bucket: Bucket | None) -> None:
         self._client, self._bucket = client, bucket
         self._faults = 0
-        self._renewed = False
+        self._waited_s = 0.0
+        self._renewals = 0
+        self._met: list[Mapping[str, str]] = []  # logins that this request was refused with
         self._backoff = wait_random_exponential(multiplier=0.5, max=60)
 
     def can_help(self, error: BaseException) -> bool:
         """Whether the same request may succeed; logs in again where that is what is missing."""
         if isinstance(error, LoginExpiredError):
-            if self._renewed or not self._client.login.renew(error.rejected):
+            if self._renewals >= RENEWALS or not self._client.login.renew(error.rejected):
                 self._client.close_with(
                     ClosedError("the login is not accepted (HTTP 401); renew it in the settings")
                 )
-            self._renewed = True
+            ended = self._client.has_accepted(error.rejected) and error.rejected not in self._met
+            self._renewals += not ended  # a token that worked may end, as often as it likes
+            self._met.append(error.rejected)
             return True  # a closed client says why at the next attempt
         if isinstance(error, TryAgainError):
             if error.wait_s is not None and error.wait_s > LONGEST_WAIT_S:
                 return False
             if error.limited:
                 pause_s = LIMITED_WAIT_S if error.wait_s is None else error.wait_s
+                self._waited_s += pause_s
+                if self._waited_s > MOST_WAITING_S:
+                    return False
                 if self._bucket is not None:
                     self._bucket.pause(pause_s)
                 return True

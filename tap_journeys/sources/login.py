@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import requests
 
 LEEWAY_S = 60  # a token is renewed so long before it ends
+BUSY = {406, 408, 420, 429}  # what edges answer that shed or start something
 TOKEN_TIMEOUT_S = (10, 60)  # to connect, to answer
 
 
@@ -96,7 +97,7 @@ class OAuth:
         with self._lock:
             # another thread may have renewed it meanwhile
             if rejected.get("Authorization") == f"Bearer {self._token}":
-                self._fetch()
+                self._token = None  # fetched by the next request, which knows what a failure means
         return True
 
     def _fetch(self) -> None:
@@ -112,11 +113,13 @@ class OAuth:
         except requests.RequestException as error:
             kind = type(error).__name__
             raise requests.ConnectionError(f"token endpoint: {kind}") from None
-        if response.status_code == 429 or response.status_code >= 500:
+        if response.status_code in BUSY or response.status_code >= 500:
             raise requests.ConnectionError(f"token endpoint: HTTP {response.status_code}")
         try:
             answer = response.json()
         except ValueError:
+            if response.ok:
+                raise requests.ConnectionError("token endpoint: the answer is no JSON") from None
             answer = None
         if not response.ok or not isinstance(answer, dict) or "access_token" not in answer:
             raise LoginError(

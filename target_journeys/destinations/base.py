@@ -42,6 +42,10 @@ class Destination(BaseModel):
         default=["record"],
         description="`record`: the latest state of each journey; `transition`: each stage entered.",
     )
+    purpose: str | None = Field(
+        default=None,
+        description="What a person must have consented to; of others it is told nothing.",
+    )
     dry_run: bool = Field(
         default=False,
         description="Write the requests to NAME.dry-run.jsonl instead of sending them.",

@@ -18,6 +18,7 @@ from requests import Request, Response
 
 from target_journeys.destinations.base import Delivery, Destination, Verdict
 
+_encode_lines = msgspec.json.Encoder().encode_lines
 TYPES = {
     ("record", "upsert"): "journey.record.upserted",
     ("record", "delete"): "journey.record.deleted",
@@ -57,18 +58,15 @@ class Webhook(Destination):
         return self.max_batch
 
     def request(self, deliveries: Sequence[Delivery]) -> Request:
-        body = b"".join(
-            msgspec.json.encode(
-                {
-                    "id": each.delivery_id,
-                    "type": TYPES[each.kind, each.op],
-                    "timestamp": each.at,
-                    "record_key": each.key,
-                    "record_version": each.version,
-                    "data": each.data,
-                }
-            )
-            + b"\n"
+        body = _encode_lines(
+            {
+                "id": each.delivery_id,
+                "type": TYPES[each.kind, each.op],
+                "timestamp": each.at,
+                "record_key": each.key,
+                "record_version": each.version,
+                "data": each.data,
+            }
             for each in deliveries
         )
         message_id = deliveries[0].delivery_id

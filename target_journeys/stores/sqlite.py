@@ -11,6 +11,8 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from target_journeys.stores.base import Appended, EventRow, StoreError, UnmappedRow
+from target_journeys.stores.sqlite_erasure import SQLiteErasure
+from target_journeys.stores.sqlite_identities import SQLiteIdentities
 from target_journeys.stores.sqlite_schema import CUSTOMER_COLUMNS, STAGE_COLUMNS, migrations
 
 BUSY_TIMEOUT_S = 60  # a second writer waits this long for the first
@@ -36,6 +38,12 @@ _UPSERT_STAGE = _upsert("journey_stages", STAGE_COLUMNS, 4)
 _UPSERT_CUSTOMER = _upsert("customers", CUSTOMER_COLUMNS, 1)
 
 
+def _by_customer(row: EventRow) -> tuple[str, str]:
+    """Puts events of one customer side by side, for a large store then reads half the pages."""
+    event_id, subject, account, _ = row
+    return subject or account or "", event_id
+
+
 class SQLiteStore:
     """Events, journeys and the outbox in one file; nothing but SQL lives here."""
 
@@ -51,6 +59,8 @@ class SQLiteStore:
                 Path(path).chmod(0o600)  # it holds personal data
             self.db = Database(connection)
             self.connection = connection
+            self.identities = SQLiteIdentities(connection)
+            self.erasure = SQLiteErasure(connection, path)
             connection.execute(f"pragma page_size = {PAGE_BYTES}")  # of a new file
             connection.execute("pragma journal_mode = wal")
             connection.execute("pragma synchronous = normal")
@@ -117,7 +127,7 @@ class SQLiteStore:
         self.connection.executemany(
             "insert or ignore into event_log (event_id, subject, account, body) "
             "values (?, ?, ?, ?)",
-            sorted(rows),  # neighbours in the index, so that each of its pages is visited once
+            sorted(rows, key=_by_customer),
         )
         appended = Appended(new={row[0] for row in rows})
         if self.connection.total_changes - before < len(rows):
@@ -164,6 +174,15 @@ class SQLiteStore:
             (json.dumps(list(ids)), until),
         )
 
+    def accounts_of(self, subjects: Iterable[str]) -> set[str]:
+        """The accounts that events of these people name."""
+        found = self.connection.execute(
+            "select distinct e.account from json_each(?) as ids cross join event_log as e "
+            "on e.subject = ids.value where e.account is not null",
+            (json.dumps(list(subjects)),),
+        )
+        return {account for (account,) in found}
+
     def superseded_among(self, event_ids: Iterable[str]) -> set[str]:
         """Which of these events another event, of anybody, takes the place of."""
         found = self.connection.execute(
@@ -201,35 +220,11 @@ class SQLiteStore:
         return bool(found[0])
 
     def subjects(self) -> Iterator[tuple[str, str]]:
-        """(id, "people" or "accounts") of everybody who has events."""
+        """(id, "people" or "accounts") of everybody who has events, perhaps more than once."""
         return self.connection.execute(
             "select distinct subject, 'people' from event_log where subject is not null "
             "union all select distinct account, 'accounts' from event_log where account is not null"
-        )
-
-    # -- facts about ids -------------------------------------------------------------------
-
-    def canonical(self, ids: Iterable[str]) -> dict[str, str]:
-        """Id → canonical id, for those that belong to a group."""
-        return dict(
-            self.connection.execute(
-                "select id, canonical from identities where id in (select value from json_each(?))",
-                (json.dumps(list(ids)),),
-            )
-        )
-
-    def group(self, canonical_ids: Iterable[str]) -> list[tuple[str, str]]:
-        """(canonical id, id) of everybody in these groups."""
-        return self.connection.execute(
-            "select canonical, id from identities where canonical in "
-            "(select value from json_each(?))",
-            (json.dumps(list(canonical_ids)),),
-        ).fetchall()
-
-    def keep_identities(self, canonical: dict[str, str]) -> None:
-        """Store who belongs to whom."""
-        self.connection.executemany(
-            "insert or replace into identities (id, canonical) values (?, ?)", canonical.items()
+            " union all select subject, kind from customers"  # accounts that no event names
         )
 
     # -- products and items ----------------------------------------------------------------
@@ -273,6 +268,14 @@ class SQLiteStore:
             (wanted,),
         )
         return found.fetchall()
+
+    def events_about_ids(self) -> Iterator[str]:
+        """Every event that may say who is whom or who belongs where, as JSON; reads all events."""
+        found = self.connection.execute(
+            "select body from event_log where body like '%\"identity_%linked\"%' "
+            "or body like '%\"profile_observed\"%'"
+        )
+        return (body for (body,) in found)
 
     # -- journeys --------------------------------------------------------------------------
 
@@ -320,6 +323,12 @@ class SQLiteStore:
             rows,
         )
 
+    def drop_visits(self, subjects: Iterable[str]) -> None:
+        """Delete the stays of people who no longer allow that they are kept."""
+        self.connection.executemany(
+            "delete from stage_visits where subject = ?", ((subject,) for subject in subjects)
+        )
+
     def customers_of(self, subjects: Iterable[str]) -> dict[str, tuple[object, ...]]:
         """The unified view of these subjects: subject → row."""
         found = self.connection.execute(
@@ -327,6 +336,15 @@ class SQLiteStore:
             (json.dumps(list(subjects)),),
         )
         return {row[0]: row for row in found}
+
+    def consents_of(self, subjects: Iterable[str]) -> dict[str, dict[str, bool]]:
+        """What each of these people allows; accounts are left out."""
+        found = self.connection.execute(
+            "select c.subject, coalesce(c.consents, '{}') from json_each(?) as ids "
+            "join customers as c on c.subject = ids.value where c.kind = 'people'",
+            (json.dumps(list(subjects)),),
+        )
+        return {subject: json.loads(consents) for subject, consents in found}
 
     def keep_customers(self, rows: Iterable[Sequence[object]]) -> None:
         """Insert or replace unified views."""
@@ -405,27 +423,47 @@ class SQLiteStore:
             "update outbox set op = 'delete', version = version + 1, payload_hash = 'deleted', "
             "attempts = 0, next_attempt_at = null, answer = null, "
             "status = case when sent_hash is null then 'sent' else 'waiting' end "
-            "where destination = ? and kind = 'record' and record_key = ?",
+            "where destination = ? and kind = 'record' and record_key = ? "
+            "and op not in ('delete', 'erase')",
             rows,
         )
 
-    def waiting(self, destination: str, now: str, limit: int) -> list[tuple[object, ...]]:
+    def drop_transitions(self, destination: str, subjects: Iterable[str]) -> None:
+        """Forget what waits to be told of stages that these subjects entered."""
+        for subject in subjects:
+            first = json.dumps([subject], ensure_ascii=False, separators=(",", ":"))[:-1] + ","
+            self.connection.execute(
+                "delete from outbox where destination = ? and kind = 'transition' "
+                "and record_key >= ? and record_key < ? and status <> 'sent'",
+                (destination, first, first[:-1] + "-"),  # "-" comes next after ","
+            )
+
+    def waiting(self, destination: str, now: str, limit: int) -> Iterator[tuple[object, ...]]:
         """Rows to send: (kind, key, op, version, payload hash, payload), oldest key first."""
         return self.connection.execute(
             "select kind, record_key, op, version, payload_hash, payload from outbox "
             "where destination = ? and status = 'waiting' and status <> 'sent' "
             "and (next_attempt_at is null or next_attempt_at <= ?) order by rowid limit ?",
             (destination, now, limit),
-        ).fetchall()
+        )
 
     def settle(self, rows: Iterable[Sequence[object]]) -> None:
         """Write what became of rows: (status, sent hash, next attempt, answer, destination, kind,
-        key, version); a row that changed meanwhile keeps waiting with its newer version."""
+        key, version); a row that changed meanwhile keeps waiting with its newer version.
+
+        What was sent of somebody who was forgotten leaves no row.
+        """
+        settled = list(rows)
         self.connection.executemany(
             "update outbox set status = case when version = ?8 then ?1 else status end, "
             "sent_hash = coalesce(?2, sent_hash), next_attempt_at = ?3, answer = ?4, "
             "attempts = attempts + 1 where destination = ?5 and kind = ?6 and record_key = ?7",
-            rows,
+            settled,
+        )
+        self.connection.executemany(
+            "delete from outbox where destination = ? and kind = ? and record_key = ? "
+            "and op = 'erase' and status = 'sent'",
+            (row[4:7] for row in settled),
         )
 
     def refused(self) -> list[tuple[str, str, str, str | None]]:

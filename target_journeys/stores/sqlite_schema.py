@@ -52,6 +52,9 @@ CUSTOMER_COLUMNS: tuple[str, ...] = (
     "touchpoints",
     "first_event_at",
     "last_event_at",
+    "all_journeys",
+    "feedback",
+    "consents",
 )
 
 
@@ -145,3 +148,54 @@ def items_have_owners(db: Database) -> None:
         "group by stream, reason "
         "union all select stream, reason, count(*) from unmapped_records group by stream, reason"
     )
+
+
+@migrations(name="0003 people")
+def people(db: Database) -> None:
+    """Pairs of ids in place of facts about links; the next run finds them in the events."""
+    for statement in (
+        # `apart`: 0 joined, so that the ties of a group are neighbours; 1 kept apart by a limit;
+        # 2 unlinked, or an id that names nobody. Moments are microseconds since 1970, which sort.
+        "create table pairs (kind text not null, low text not null, apart integer not null, "
+        "high text not null, high_is_left integer not null, since integer, event_id text, "
+        "unlinked_at integer, unlinked_by text, refused text, "
+        "primary key (kind, low, apart, high)) without rowid",
+        "create index pairs_high on pairs (kind, high, apart, since) where apart > 0",
+        "create index pairs_low on pairs (kind, low, apart, since) where apart > 0",
+        """create view links as select p.kind,
+            case high_is_left when 1 then high else low end as left,
+            case high_is_left when 1 then low else high end as right,
+            case when since is null then 'unlinked' when apart > 0 then 'refused' else 'joined' end
+                as state,
+            p.refused as reason, coalesce(p.event_id, p.unlinked_by) as event_id,
+            json_extract(e.body, '$.occurred_at') as occurred_at,
+            json_extract(e.body, '$.source') as source,
+            coalesce(json_extract(e.body, '$.source_key'), '') as source_key
+            from pairs as p left join event_log as e
+            on e.event_id = coalesce(p.event_id, p.unlinked_by)""",
+        "drop index identities_canonical",
+        "drop table identities",
+        "create table identities (kind text not null, id text not null, canonical text not null, "
+        "primary key (kind, id)) without rowid",
+        "create index identities_canonical on identities (kind, canonical)",
+        "delete from facts where kind = 'link'",
+        "alter table customers add column all_journeys text",
+        "alter table customers add column feedback text",
+        "alter table customers add column consents text",
+        "create table forgotten (hash text primary key) without rowid",
+        "create table mailboxes (account text not null, id text not null, "
+        "primary key (account, id)) without rowid",
+        "drop view unresolved",
+        "create view unresolved as "
+        "select id as stream, 'no customer' as reason, count(*) as count from facts "
+        "where kind = 'nobody' and event_id not in "
+        "(select id from facts where kind = 'superseded') and event_id not in "
+        "(select i.event_id from facts as i join facts as o on o.kind = 'owned' and o.id = i.id "
+        "where i.kind = 'ownerless') group by id "
+        "union all select stream, reason, sum(count) from unresolved_events "
+        "group by stream, reason "
+        "union all select coalesce(source, ''), 'link refused: ' || reason, count(*) from links "
+        "where state = 'refused' group by 1, 2 "
+        "union all select stream, reason, count(*) from unmapped_records group by stream, reason",
+    ):
+        db.execute(statement)

@@ -56,7 +56,10 @@ def test_all_presets_load_together():
     [(preset, rule["name"]) for preset in preset_names() for rule in rules_of(preset)],
 )
 def test_every_rule_of_a_preset_has_a_golden_record(preset, rule):
-    rules, _ = parse_rules([one for one in rules_of(preset) if one["name"] == rule], preset)
+    (only,) = (one for one in rules_of(preset) if one["name"] == rule)
+    corrected = (only.get("supersedes") or {}).get("rule")  # has to be there, and reads nothing
+    idle = [one | {"streams": ["none"]} for one in rules_of(preset) if one["name"] == corrected]
+    rules, _ = parse_rules([only, *idle], preset)
     lines = LineMapper(compile_rules(rules)[0], lambda warning: None)
     lines.map_lines(golden_lines(preset), bytearray())
     assert lines.counts.events + lines.counts.products

@@ -136,13 +136,14 @@ class HubSpot(Vendor):
             return
         daily, burst = self.limits["daily"], self.limits["burst"]
         left = self.limits.remaining("burst")
+        window_ms = round(1000 * burst.window_s / self.limits.rate_factor)
         answer.headers |= {
             "X-HubSpot-RateLimit-Daily": str(daily.limit),
             "X-HubSpot-RateLimit-Daily-Remaining": str(self.limits.remaining("daily")),
         }
         if not _is_search(request):  # as recorded: a search tells the daily limit alone
             answer.headers |= {
-                "X-HubSpot-RateLimit-Interval-Milliseconds": "10000",
+                "X-HubSpot-RateLimit-Interval-Milliseconds": str(window_ms),
                 "X-HubSpot-RateLimit-Max": str(burst.limit),
                 "X-HubSpot-RateLimit-Remaining": str(left),
                 "X-HubSpot-RateLimit-Secondly": str(burst.limit // 10),

@@ -12,6 +12,7 @@ import json
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Any
 from urllib.parse import unquote
 
@@ -59,6 +60,7 @@ class Salesforce(Vendor):
         self.timeout_rows: int | None = None  # a query that finds more is QUERY_TIMEOUT
         self.views_all_data = True  # else a query that finds over 20,000 rows is refused
         self.jobs: dict[str, salesforce_bulk.Job] = {}
+        self.job_numbers = count(1)  # a job that is removed does not give its id to another
         self.job_polls = 1  # answers InProgress before a job is complete
         self.job_page_rows = 50_000  # rows of a page of results at most
         self.job_failures: list[str] = []  # the next jobs end Failed, with these messages

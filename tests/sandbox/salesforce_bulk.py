@@ -55,7 +55,7 @@ class Job:
 def new_job(vendor: Salesforce, path: str, info: Row, finish: Finish) -> Job:
     """A job with what both kinds say of themselves."""
     now = rest_value(vendor.clock.now())
-    key = f"7504S{len(vendor.jobs) + 1:010d}AAA"
+    key = f"7504S{next(vendor.job_numbers):010d}AAA"
     said: Row = {"id": key, "createdById": USER, "createdDate": now, "systemModstamp": now}
     said |= {"concurrencyMode": "Parallel", "contentType": "CSV", "apiVersion": NEWEST}
     said |= {"columnDelimiter": info.get("columnDelimiter", "COMMA")}

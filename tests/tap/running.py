@@ -33,7 +33,9 @@ def run(
     """The messages of one whole run."""
     raw = io.BytesIO()
     with redirect_stdout(io.TextIOWrapper(raw, encoding="utf-8")):
-        TapJourneys(config=config, state=state, catalog=catalog).sync_all()
+        tap = TapJourneys(config=config, state=state, catalog=catalog)
+        tap.sync_all()
+        tap.message_writer.flush()  # the last STATE may be older than the last record
         return [json.loads(line) for line in raw.getvalue().splitlines()]
 
 

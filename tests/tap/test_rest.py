@@ -229,7 +229,7 @@ def test_no_secret_appears_anywhere(tmp_path):
     config = settings(things(), api_key="s3cr3t", api_key_in="query", api_key_name="key")
     done = command(tmp_path, config=config)
     assert done.returncode == 1
-    assert "GET /v1/things: HTTP 403" in done.stderr
+    assert "GET /things: HTTP 403" in done.stderr
     assert "s3cr3t" not in done.stderr + done.stdout
     assert "ana@" not in done.stderr
 
@@ -242,6 +242,6 @@ def test_a_check_shows_what_is_readable_and_no_content(tmp_path):
     other = {"name": "others", "path": "/others", "primary_keys": ["id"]}
     done = command(tmp_path, "--test", config=settings(one, other))
     assert "ok      things: 1 row seen" in done.stderr
-    assert "error   others: GET /v1/others: HTTP 403" in done.stderr
+    assert "error   others: GET /others: HTTP 403" in done.stderr
     assert (done.returncode, done.stdout) == (1, "")
     assert "ana@" not in done.stderr

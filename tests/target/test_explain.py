@@ -40,6 +40,34 @@ def test_any_id_of_a_customer_leads_to_them_and_the_link_is_told(ask):
     assert f"{ANA} is ga4_client:7, by web_events 18 of 2026-01-01T18:00:00Z" in said
 
 
+def test_links_that_were_refused_or_taken_back_are_told_with_the_reason(kept, tmp_path):
+    def link(number, other, kind="identity_linked"):
+        return record(number, kind, scopes=[], properties={"linked": other})
+
+    links = [
+        link(1, "email:info@acme.test"),
+        link(2, "ga4_client:7"),
+        link(3, "ga4_client:8"),
+        link(4, "crm:9"),
+        link(5, "crm:9", "identity_unlinked"),
+    ]
+    rules = {"namespaces": {"ga4_client": 1}}
+    sync(kept, SCHEMA, *links, identity=rules)
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"store": f"sqlite:///{kept}", "identity": rules}))
+    asked = CliRunner().invoke(main, ["explain", ANA, "--config", str(config)])
+    said = [line.strip().partition(", by ")[0] for line in asked.output.splitlines()]
+    assert said[:5] == [
+        ANA,
+        f"{ANA} is not joined with email:info@acme.test (shared id)",
+        f"{ANA} is ga4_client:7",
+        f"{ANA} is not joined with ga4_client:8 (too many ga4_client ids)",
+        f"crm:9 is no longer {ANA}",
+    ]
+    other = CliRunner().invoke(main, ["explain", "ga4_client:8", "--config", str(config)])
+    assert "is not joined with ga4_client:8 (too many ga4_client ids)" in other.output
+
+
 @pytest.mark.parametrize("name", ["C", "LP", "Laptop Pro", "laptops"])
 def test_a_product_is_found_by_id_name_alias_and_category(ask, name):
     said = ask("explain", ANA, name).output

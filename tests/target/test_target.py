@@ -337,6 +337,23 @@ def test_an_account_has_the_journey_of_its_members_while_they_belong_to_it(kept)
     assert rows == [("crm:acme", "evaluating", 1), ("email:ana@acme.test", "receiving", 2)]
 
 
+def test_a_person_and_an_account_of_the_same_id_do_not_mix(kept):
+    same = "hubspot:7"
+    account = record(1, "opportunity_opened", subject=None, account=same)
+    sync(kept, SCHEMA, account)
+    assert kept.ask("select kind from customers") == [("accounts",)]
+    person = record(2, "product_viewed", subject=same)
+    sync(kept, SCHEMA, person)
+    assert kept.ask("select kind, journeys from customers") == [("people", 1)]
+    assert kept.ask("select subject, stage, event_count from journey_stages") == [
+        (same, "considering", 1)
+    ]
+    assert kept.ask("select * from unresolved") == [("web_events", "account id is a person's", 1)]
+    sync(kept, SCHEMA, record(3, "record_corrected", subject=None, supersedes=f"{2:032x}"))
+    assert kept.ask("select kind, journeys from customers") == [("accounts", 1)]
+    assert kept.ask("select reason from unresolved where reason <> 'no customer'") == []
+
+
 def test_five_products_are_five_headlines(kept):
     sync(kept, SCHEMA, *five_products(), as_of="2026-01-01T20:00:00Z")
     (headlines,) = kept.ask("select headlines from customers")[0]
