@@ -5,13 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-import requests
-import responses
-from responses.matchers import query_param_matcher
-from singer_sdk.testing import SuiteConfig, TapTestRunner, get_tap_test_class
 
 from tap_journeys.sources import zendesk as source
 from tap_journeys.tap import TapJourneys
