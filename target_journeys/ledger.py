@@ -15,15 +15,24 @@ from journeys.catalogue import Catalogue, index_aliases
 from journeys.event import JourneyEvent, Product, isoformat, version_key
 from journeys.fold import Folded, fold_subject
 from journeys.model import FACTS, StageModel
+from journeys.team import BuyingTeam, Known, fold_account
 from target_journeys.events import arrived, decode_many, stored
 from target_journeys.identities import ACCOUNTS, COLUMN, PEOPLE, Identities
 from target_journeys.items import Items, is_ownerless, item_facts, items_of
 from target_journeys.members import Members
 from target_journeys.outbox import Outbox
 from target_journeys.policy import Policy
-from target_journeys.rows import KEY_LENGTH, customer_row, stage_row, visit_rows
+from target_journeys.rows import (
+    KEY_LENGTH,
+    TEAM_KEY_LENGTH,
+    customer_row,
+    stage_row,
+    team_row,
+    visit_rows,
+)
 from target_journeys.stores.base import EventRow, UnmappedRow, chunks
 from target_journeys.stores.sqlite import MAX_ROW, SQLiteStore
+from target_journeys.teams import PROFILE, ROLE_OF, People, team_facts
 
 CHUNK = 5_000  # events that are decoded and inserted together
 SUBJECTS = 500  # subjects that are loaded and folded together
@@ -54,6 +63,7 @@ class Touched:
     accounts: set[str] = field(default_factory=set)
     names: set[str] = field(default_factory=set)  # products and items that mean something new
     items: set[str] = field(default_factory=set)  # items with news of their owner, or for him
+    known: set[str] = field(default_factory=set)  # people of whom accounts know something new
 
     def of(self, kind: str) -> set[str]:
         """The set of one kind."""
@@ -85,6 +95,7 @@ class Ledger:
             counted=self._not_superseded,
             owned=self.items.events_of,
         )
+        self.people = People(store, self.identities, counted=self._not_superseded)
         self.tally = Tally()
         self.pending = 0  # records since the last commit
         self._open = False
@@ -198,11 +209,7 @@ class Ledger:
         facts: list[tuple[str, str, str]] = []
         for event in events:
             self._concern(event)
-            if (
-                event.supersedes is not None
-                or event.event_type in FACTS
-                or (event.subject is None and event.account is None)
-            ):
+            if event.supersedes is not None or event.event_type in FACTS or event.account is None:
                 facts += facts_of(event, self.policy.accounts)
         if not facts:
             return
@@ -210,6 +217,7 @@ class Ledger:
         kinds = {kind for kind, _, _ in facts}
         self._corrected |= "superseded" in kinds
         self.members.any |= "member" in kinds
+        self.people.learn(kinds)
         self.items.any_ownerless |= "ownerless" in kinds
         corrected = [event_id for kind, event_id, _ in facts if kind == "superseded"]
         for body in self.store.bodies_of(corrected):
@@ -228,6 +236,8 @@ class Ledger:
             self._touched.items.update(items_of(event))
         elif is_ownerless(event):
             self._touched.items.update(items_of(event))
+        for kind, name in team_facts(event):
+            (self._touched.known if kind == PROFILE else self._touched.names).add(name)
 
     def _load_products(self) -> None:
         products = [_decode_product(body) for body in self.store.products()]
@@ -278,6 +288,7 @@ class Ledger:
                 self.identities.learn(event)
                 self.store.keep_facts(facts_of(event, self.policy.accounts))
             self.members.any = self.store.has_facts("member")
+            self.people = People(self.store, self.identities, counted=self._not_superseded)
             self._touch_all(self._touched)
             self._read_all = True
         self.store.keep_note("policy", rules)
@@ -304,7 +315,7 @@ class Ledger:
         touched.accounts |= self.members.accounts_of(touched.people)
         for kind in (PEOPLE, ACCOUNTS):
             for subjects in chunks(sorted(touched.of(kind)), SUBJECTS):
-                both = self._fold_some(subjects, kind)
+                both = self._fold_some(subjects, kind, touched)
                 touched.accounts |= both
                 self._regrouped |= both
         self._fresh = {PEOPLE: {}, ACCOUNTS: {}}
@@ -319,9 +330,11 @@ class Ledger:
         """Let the batch's links join and part people and accounts."""
         for kind, before, after in self.identities.regroup(corrected=self._corrected):
             touched.of(kind).update(before, before.values(), after.values())
+            if kind == PEOPLE:
+                touched.known.update(before, before.values(), after.values())
             self._regrouped.update(after.values())
 
-    def _fold_some(self, subjects: Sequence[str], kind: str) -> set[str]:
+    def _fold_some(self, subjects: Sequence[str], kind: str, touched: Touched) -> set[str]:
         """Fold these subjects and write what changed.
 
         Tells the ids that are, or were, an account's as well.
@@ -334,19 +347,30 @@ class Ledger:
             views = {subject: view for subject, view in views.items() if subject in groups}
         events = self._events_of(groups, kind, views)
         self._load_items(events)
+        known = self.people.known(events) if kind == ACCOUNTS else {}
+        teams: list[BuyingTeam] = []
         old = {row[:KEY_LENGTH]: row for row in self.store.stages_of(views)}
         stages, customers, visits = [], [], []
         retracted, gone, names, doubts = [], [], [], []
         at = isoformat(self.as_of)
         for subject, ids in groups.items():
-            folded = fold_subject(
-                self.model,
-                events.get(subject, ()),
-                subject,
-                self._catalogue,
-                self.as_of,
-                is_account=kind == ACCOUNTS,
-            )
+            own = events.get(subject, ())
+            if kind == PEOPLE:
+                folded = fold_subject(self.model, own, subject, self._catalogue, self.as_of)
+                if not touched.known.isdisjoint(ids):
+                    touched.accounts.update(event.account for event in own if event.account)
+                    touched.accounts.update(self._accounts_of_deals(own))
+            else:
+                folded, found = fold_account(
+                    self.model,
+                    own,
+                    subject,
+                    self._catalogue,
+                    self.as_of,
+                    known.get(subject, Known()),
+                )
+                teams += found
+                names += [(item, subject) for item in {i for e in own for i in items_of(e)}]
             for record in folded.records:
                 row = stage_row(record)
                 before = old.pop(row[:KEY_LENGTH], None)
@@ -367,6 +391,7 @@ class Ledger:
             doubts += list(own_doubts(subject, kind, folded))
         if kind == ACCOUNTS:
             doubts += self.members.doubts(groups)
+            self._keep_teams({*groups, *others}, teams)
         retracted += [(at, *key, 0) for key in old]
         self.store.keep_stages(stages)
         self.store.drop_stages(old)
@@ -380,6 +405,20 @@ class Ledger:
         self.outbox.enqueue(self.store, stages, visits, list(old))
         self.tally.stages_changed += len(stages) + len(old)
         return others | set(gone) if kind == PEOPLE else set()
+
+    def _accounts_of_deals(self, events: Iterable[JourneyEvent]) -> Iterator[str]:
+        """The accounts whose deals give these events' subject a role without naming them."""
+        deals = {name for event in events for kind, name in team_facts(event) if kind == ROLE_OF}
+        for subject, kind in self.store.subjects_of_names(deals) if deals else ():
+            if kind == ACCOUNTS:
+                yield subject
+
+    def _keep_teams(self, accounts: Iterable[str], teams: Iterable[BuyingTeam]) -> None:
+        """Write the teams of these accounts that changed, and drop those that are no more."""
+        old = {row[:TEAM_KEY_LENGTH]: row for row in self.store.teams_of(accounts)}
+        rows = [team_row(team) for team in teams]
+        self.store.keep_teams(row for row in rows if old.get(row[:TEAM_KEY_LENGTH]) != row)
+        self.store.drop_teams(old.keys() - {row[:TEAM_KEY_LENGTH] for row in rows})
 
     def _refuse(self, groups: Mapping[str, Sequence[str]]) -> None:
         """Count the events of accounts whose id is a person's: their records would share keys."""
@@ -443,6 +482,7 @@ def facts_of(event: JourneyEvent, accounts: AccountRules) -> list[tuple[str, str
     if is_ownerless(event):
         facts.append(("nobody", event.source))
     facts += item_facts(event)
+    facts += team_facts(event)
     return [(kind, name, event.event_id) for kind, name in facts if name]
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from journeys.accounts import AccountRules
 from journeys.identity import Rules
 
+FACTS_KEPT = 2  # one more when other events than before are facts; a store then finds them anew
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -24,5 +26,5 @@ class Policy:
         parts: list[object] = [rules.ids, rules.of_one_kind, sorted(rules.of_kind.items())]
         parts += [rules.shared.patterns, rules.shared.defaults]
         parts += [sorted(accounts.fields.items()), accounts.email_domain, accounts.most_of_domain]
-        parts += [sorted(accounts.free_domains)]
+        parts += [sorted(accounts.free_domains), FACTS_KEPT]
         return hashlib.blake2b(json.dumps(parts).encode(), digest_size=8).hexdigest()

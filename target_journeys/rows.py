@@ -9,12 +9,17 @@ from typing import Any
 import msgspec
 
 from journeys.fold import Folded, StageRecord
-from target_journeys.stores.sqlite_schema import STAGE_COLUMNS
+from journeys.team import BuyingTeam
+from target_journeys.stores.sqlite_schema import STAGE_COLUMNS, TEAM_COLUMNS
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
-JSON_COLUMNS = frozenset({"stages_skipped", "path", "regions", "candidates"})
+JSON_COLUMNS = frozenset({"stages_skipped", "path", "regions", "candidates", "buying_team"})
+TEAM_JSON = frozenset(
+    {"members", "roles_required", "roles_present", "roles_missing", "new", "silent"}
+)
 PATH = STAGE_COLUMNS.index("path")
 KEY_LENGTH = 4  # subject, grain, scope id, episode
+TEAM_KEY_LENGTH = 3  # subject, grain, scope id
 
 
 def json_text(value: object) -> str:
@@ -24,15 +29,18 @@ def json_text(value: object) -> str:
 
 def stage_row(record: StageRecord) -> tuple[object, ...]:
     """A stage record in the order of STAGE_COLUMNS."""
-    entered_at, since, next_check_at, ended_at, first_at, last_at, valid_as_of = moments(
-        (
-            record.stage_entered_at,
-            record.condition_since,
-            record.next_check_at,
-            record.ended_at,
-            record.first_event_at,
-            record.last_event_at,
-            record.valid_as_of,
+    entered_at, since, next_check_at, ended_at, first_at, last_at, valid_as_of, persona_since = (
+        moments(
+            (
+                record.stage_entered_at,
+                record.condition_since,
+                record.next_check_at,
+                record.ended_at,
+                record.first_event_at,
+                record.last_event_at,
+                record.valid_as_of,
+                record.persona_since,
+            )
         )
     )
     return (
@@ -68,7 +76,45 @@ def stage_row(record: StageRecord) -> tuple[object, ...]:
         record.event_count,
         valid_as_of,
         record.model_hash,
+        record.persona,
+        persona_since,
+        None if record.buying_team is None else json_text(record.buying_team),
     )
+
+
+def team_row(team: BuyingTeam) -> tuple[object, ...]:
+    """A buying team in the order of TEAM_COLUMNS."""
+    (next_check_at,) = moments([team.next_check_at])
+    return (
+        team.subject,
+        team.scope_grain,
+        team.scope_id,
+        team.product,
+        team.category,
+        len(team.members),
+        json_text(team.members),
+        json_text(team.required),
+        json_text(team.present),
+        json_text(team.missing),
+        team.coverage,
+        None if team.covered is None else int(team.covered),
+        team.furthest_stage,
+        team.least_stage,
+        team.stage_spread,
+        team.top_share,
+        json_text(team.new),
+        json_text(team.silent),
+        next_check_at,
+    )
+
+
+def team_mapping(row: Sequence[object]) -> dict[str, Any]:
+    """A row of buying_teams as people see it."""
+    found = {
+        name: msgspec.json.decode(str(value)) if name in TEAM_JSON else value
+        for name, value in zip(TEAM_COLUMNS, row, strict=True)
+    }
+    return found | {"covered": None if found["covered"] is None else bool(found["covered"])}
 
 
 def moments(values: Sequence[datetime | None]) -> list[str | None]:
@@ -80,7 +126,7 @@ def moments(values: Sequence[datetime | None]) -> list[str | None]:
 def as_mapping(row: Sequence[object]) -> dict[str, Any]:
     """A row of journey_stages as people and destinations see it."""
     found = {
-        name: msgspec.json.decode(str(value)) if name in JSON_COLUMNS else value
+        name: msgspec.json.decode(str(value)) if name in JSON_COLUMNS and value else value
         for name, value in zip(STAGE_COLUMNS, row, strict=True)
     }
     return found | {"disagreement": bool(found["disagreement"])}
@@ -107,6 +153,8 @@ def customer_row(subject: str, kind: str, ids: Sequence[str], folded: Folded) ->
         json_text(headlines),
         folded.touchpoints,
         *moments((folded.first_at, folded.last_at)),
+        folded.persona,
+        *moments([folded.persona_since]),
     )
 
 
