@@ -14,7 +14,12 @@ from target_journeys.stores.base import Appended, EventRow, StoreError, Unmapped
 from target_journeys.stores.sqlite_erasure import SQLiteErasure
 from target_journeys.stores.sqlite_identities import SQLiteIdentities
 from target_journeys.stores.sqlite_outbox import SQLiteOutbox
-from target_journeys.stores.sqlite_schema import CUSTOMER_COLUMNS, STAGE_COLUMNS, migrations
+from target_journeys.stores.sqlite_schema import (
+    CUSTOMER_COLUMNS,
+    STAGE_COLUMNS,
+    TEAM_COLUMNS,
+    migrations,
+)
 
 BUSY_TIMEOUT_S = 60  # a second writer waits this long for the first
 MAX_ROW = 2**63 - 1
@@ -36,6 +41,7 @@ def _upsert(table: str, columns: Sequence[str], keys: int) -> str:
 
 
 _UPSERT_STAGE = _upsert("journey_stages", STAGE_COLUMNS, 4)
+_UPSERT_TEAM = _upsert("buying_teams", TEAM_COLUMNS, 3)
 _UPSERT_CUSTOMER = _upsert("customers", CUSTOMER_COLUMNS, 1)
 
 
@@ -267,6 +273,8 @@ class SQLiteStore:
             "select subject, kind from customers where subject in ("
             "select subject from scope_names where name in (select value from json_each(?1)) "
             "union select subject from journey_stages "
+            "where product in (select value from json_each(?1)) "
+            "union select subject from buying_teams "
             "where product in (select value from json_each(?1)))",
             (wanted,),
         )
@@ -276,7 +284,7 @@ class SQLiteStore:
         """Every event that may say who is whom or who belongs where, as JSON; reads all events."""
         found = self.connection.execute(
             "select body from event_log where body like '%\"identity_%linked\"%' "
-            "or body like '%\"profile_observed\"%'"
+            "or body like '%\"profile_observed\"%' or body like '%\"contact_role_%'"
         )
         return (body for (body,) in found)
 
@@ -286,7 +294,8 @@ class SQLiteStore:
         """(id, "people" or "accounts") of those whose journeys time alone may have changed."""
         return self.connection.execute(
             "select distinct s.subject, c.kind from journey_stages as s "
-            "join customers as c using (subject) where s.next_check_at <= ?",
+            "join customers as c using (subject) where s.next_check_at <= ?1 "
+            "union select subject, 'accounts' from buying_teams where next_check_at <= ?1",
             (as_of,),
         ).fetchall()
 
@@ -330,6 +339,24 @@ class SQLiteStore:
         """Delete the stays of people who no longer allow that they are kept."""
         self.connection.executemany(
             "delete from stage_visits where subject = ?", ((subject,) for subject in subjects)
+        )
+
+    def teams_of(self, subjects: Iterable[str]) -> Iterator[tuple[object, ...]]:
+        """The buying teams of these accounts, as rows in the order of TEAM_COLUMNS."""
+        return self.connection.execute(
+            f"select {', '.join('t.' + name for name in TEAM_COLUMNS)} "
+            "from json_each(?) as ids join buying_teams as t on t.subject = ids.value",
+            (json.dumps(list(subjects)),),
+        )
+
+    def keep_teams(self, rows: Iterable[Sequence[object]]) -> None:
+        """Insert or replace buying teams."""
+        self.connection.executemany(_UPSERT_TEAM, rows)
+
+    def drop_teams(self, keys: Iterable[Sequence[object]]) -> None:
+        """Delete buying teams by (subject, grain, scope id)."""
+        self.connection.executemany(
+            "delete from buying_teams where subject = ? and scope_grain = ? and scope_id = ?", keys
         )
 
     def customers_of(self, subjects: Iterable[str]) -> dict[str, tuple[object, ...]]:
