@@ -32,7 +32,7 @@ Types = Mapping[str, str]
 
 
 class HubSpot(Source):
-    """A HubSpot account."""
+    """HubSpot: contacts, companies, deals with all that belongs to them, tickets, forms."""
 
     access_token: SecretStr | None = Field(
         None, description="Token of a private app; instead of the three settings of an OAuth app."

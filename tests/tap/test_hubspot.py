@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,8 @@ from singer_sdk.testing import SuiteConfig
 from singer_sdk.testing.runners import TapTestRunner
 from singer_sdk.testing.suites import tap_stream_attribute_tests, tap_stream_tests, tap_tests
 
+from mapper_journeys.lines import LineMapper
+from mapper_journeys.settings import load
 from tap_journeys.sources.hubspot_kinds import KINDS, caster
 from tap_journeys.tap import TapJourneys
 from tests.sandbox.base import Answer, Request
@@ -173,6 +176,35 @@ def test_where_a_search_takes_no_long_body_batches_tell_the_properties(
     done = run(hubspot)
     assert values.items() <= done.one("contacts", "1")["properties"].items()
     assert (done.code, hubspot.count(400)) == (0, 1)
+
+
+def test_the_preset_finds_customers_accounts_and_products_in_it(hubspot: HubSpot) -> None:
+    ids, world = a_deal(hubspot), hubspot.world
+    world.add("products", {"hs_sku": "X0", "name": "X"}, at=PAST)
+    ticket = world.add("tickets", {"hs_pipeline_stage": "1"}, at="2026-02-02T00:00:00Z")
+    world.update("tickets", ticket, {"hs_pipeline_stage": "4"}, at="2026-02-03T00:00:00Z")
+    world.associate("tickets", ticket, "contacts", ids["contact"])
+    world.associate("tickets", ticket, "deals", ids["deal"])
+    world.add_form("f-1", "Demo")
+    asked = {"email": "Ana@acme.test", "product_interest": "X0"}
+    world.submit("f-1", asked, at_ms=1767600000000)
+    out = bytearray()
+    mapper = LineMapper(load({"presets": ["hubspot"]}), lambda warning: None)
+    mapper.map_lines(run(hubspot).written.splitlines(), out)
+    rows = [json.loads(line) for line in bytes(out).splitlines()]
+    made = [row["record"] for row in rows if row.get("stream") == "journey_events"]
+    events = {each["event_type"]: each for each in made if "event_id" in each}
+    contact, deal = f"hubspot_contact:{ids['contact']}", f"hubspot_deal:{ids['deal']}"
+    won = events["opportunity_won"]
+    assert (won["subject"], won["account"]) == (contact, f"hubspot_company:{ids['company']}")
+    assert [scope["id"] for scope in won["scopes"]] == ["X0", "X1", deal]
+    assert (won["value"], won["occurred_at"]) == ("1200.5", "2026-02-01T10:00:00Z")
+    assert events["contact_role_added"]["properties"]["role"] == "Decision maker"
+    assert events["opportunity_stage_changed"]["properties"]["stage"] == "qualifiedtobuy"
+    assert events["ticket_closed"]["subject"] == contact
+    assert [scope["id"] for scope in events["ticket_closed"]["scopes"]] == [deal]
+    assert events["form_submitted"]["subject"] == "email:ana@acme.test"
+    assert [row["record"] for row in rows if row.get("stream") == "unmapped_records"] == []
 
 
 # -- later runs ----------------------------------------------------------------------------
