@@ -31,7 +31,7 @@ demo: .venv/.installed .venv-meltano/.installed ## run the sample company throug
 	@echo 'What a CDP would have been told: webhook.dry-run.jsonl'
 
 test: lint ## style, types and every test that needs nothing but Python
-	$(BIN)/pytest -q -m "not real"
+	$(BIN)/pytest -q -m "not real" -n 2
 
 test-real: .venv/.installed .venv-meltano/.installed .venv-sandbox/.installed .prism/.installed ## the tests that run real programs (Meltano …)
 	$(BIN)/pytest -q -m real

@@ -432,6 +432,20 @@ def pipelines() -> str:
     return table(("pipeline", "CRM stage", "stage"), rows)
 
 
+def buying_roles() -> str:
+    """The declared buying roles, the names of others for them, and the titles that suggest them."""
+    model = standard()
+    rows = [
+        (
+            f"`{role}`",
+            codes(name for name, each in model["role_names"].items() if each == role),
+            codes(model["role_titles"].get(role, ())),
+        )
+        for role in model["buying_roles"]
+    ]
+    return table(("role", "also called", "title holds one of"), rows)
+
+
 # -- the store ---------------------------------------------------------------------------------
 
 

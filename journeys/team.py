@@ -95,7 +95,7 @@ class Teams:
     _evidence: dict[datetime, Evidence] = field(default_factory=dict)
     _stages: dict[tuple[str, datetime], list[StageRecord]] = field(default_factory=dict)
 
-    def now(self, moment: datetime) -> list[BuyingTeam]:
+    def every(self, moment: datetime) -> list[BuyingTeam]:
         """All teams of the account at a moment, by grain and id."""
         return [
             team
@@ -233,7 +233,7 @@ def fold_account(
         team = teams.team(key, moment if is_last else record.ended_at or moment)
         records.append(record if team is None else record._replace(buying_team=team.summary()))
     folded.records = records
-    return folded, teams.now(moment)
+    return folded, teams.every(moment)
 
 
 def checks(members: Iterable[Member], window: timedelta, moment: datetime) -> Iterator[datetime]:

@@ -57,12 +57,25 @@ class PersonaSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    when: dict[str, Word | list[Word] | FactSettings] = Field(
+    when: dict[str, FactSettings] = Field(
         default_factory=dict, description="Property of the profile → what it must be."
     )
     counts: dict[str, CountSettings] = Field(
         default_factory=dict, description="Event type → how often it must have happened."
     )
+
+    @field_validator("when", mode="before")
+    @classmethod
+    def _short_forms(cls, tests: object) -> object:
+        """A value stands for `eq`, a list for `in`."""
+        if not isinstance(tests, dict):
+            return tests
+        short = {
+            name: {"in" if isinstance(test, list) else "eq": test}
+            for name, test in tests.items()
+            if isinstance(test, (list, str, int, float))
+        }
+        return tests | short
 
     @model_validator(mode="after")
     def _says_something(self) -> PersonaSettings:

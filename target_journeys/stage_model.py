@@ -248,7 +248,9 @@ def _checked(data: Mapping[str, Any]) -> dict[str, Any]:
         hint = ""
         if first["type"] == "extra_forbidden":
             hint = f" Allowed at the top: {', '.join(StageModelSettings.model_fields)}."
-            if len(first["loc"]) > 1:
+            if first["loc"][0] == "personas":
+                hint = " Allowed: when, counts; of a test: eq, in, matches, gte, lte."
+            elif len(first["loc"]) > 1:
                 hint = f" Allowed for a category: {', '.join(CategorySettings.model_fields)}."
         raise StageModelError(f"stage_model.{where}: {first['msg']}.{hint}") from None
     return settings.model_dump(exclude_unset=True, by_alias=True)

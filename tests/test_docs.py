@@ -211,7 +211,7 @@ def test_yaml_is_yaml_and_loads(block: str, tmp_path: Path) -> None:
         assert found
         own = {"event_types": {}}
         mapper_settings.load({"rules_files": [str(path)], "stage_model": own})
-    elif keys & {"categories", "event_types", "source_rank"}:
+    elif keys & {"categories", "event_types", "personas", "source_rank"}:
         StageModelSettings.model_validate(yaml.safe_load(block))
         load(str(path))
     else:

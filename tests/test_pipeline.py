@@ -290,6 +290,70 @@ def test_rows_that_come_twice_count_once(store: Store) -> None:
     assert placed == [(len(set(lines) | late),)]
 
 
+def test_a_team_as_computed_by_hand_from_the_exports(store: Store) -> None:
+    """Haugen Logistics and Stockroom: the figures of the store equal those of the files."""
+
+    def lines(name: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (TOP / SHOP / "data" / name).read_text().splitlines()]
+
+    (deal,) = (d for d in lines("crm_deals.jsonl") if d["company"]["name"] == "Haugen Logistics")
+    titles = {
+        contact["properties"]["email"].lower(): contact["properties"]["jobtitle"]
+        for contact in lines("crm_contacts.jsonl")
+        if contact["company"] == {"id": deal["company"]["id"]}
+    }
+    said = {"CHAMPION": "champion", "END_USER": "user", "LEGAL_AND_COMPLIANCE": "legal"}
+    roles = {
+        each["email"]: said.get(each["role"])
+        or {"Security Officer": "security"}[titles[each["email"]]]
+        for each in deal["contacts"]
+    }
+    shows = {"view_item_list": 1, "view_item": 2, "begin_checkout": 4}  # rank of the stage
+    seen: dict[str, dict[str, int]] = {}  # who → event → rank; lines that come twice count once
+    for event in lines("web_events.jsonl"):
+        if event["user_id"] in roles and event["items"][0]["item_id"] == "SW-STOCKROOM":
+            key = f"{event['event_name']} {event['event_time']}"
+            seen.setdefault(event["user_id"], {})[key] = shows[event["event_name"]]
+    ranks = {who: max(events.values()) for who, events in seen.items()}
+    touches = [len(events) for events in seen.values()]
+    required = ["champion", "economic_buyer", "security", "user"]
+    missing = [role for role in required if role not in roles.values()]
+    assert missing == ["economic_buyer"]
+    assert ranks == {
+        "berit.haugen@haugen-logistics.example": 4,
+        "signe.falk@haugen-logistics.example": 2,
+        "tor.lunder@haugen-logistics.example": 1,
+    }
+
+    account = f"crm_company:{deal['company']['id']}"
+    ((members, *figures),) = store.rows(
+        "select members, people, roles_missing, coverage, covered, furthest_stage, least_stage, "
+        "stage_spread, top_share, silent from buying_teams where subject = ?",
+        account,
+    )
+    found = {member["subject"]: member for member in json.loads(str(members))}
+    names = {1: "aware", 2: "considering", 4: "buying"}
+    assert {who: [role["role"] for role in member["roles"]] for who, member in found.items()} == {
+        f"email:{who}": [role] for who, role in roles.items()
+    }
+    assert {who: member["stage"] for who, member in found.items()} == {
+        f"email:{who}": names.get(ranks.get(who, 0)) for who in roles
+    }
+    assert figures == [
+        len(roles),
+        json.dumps(missing),
+        (len(required) - len(missing)) / len(required),
+        0,
+        names[max(ranks.values())],
+        names[min(ranks.values())],
+        max(ranks.values()) - min(ranks.values()),
+        round(max(touches) / sum(touches), 4),
+        json.dumps([f"email:{who}" for who in roles if who not in seen]),
+    ]
+    ((shown,),) = store.journeys(account, "buying_team")
+    assert json.loads(str(shown))["stage_spread"] == figures[6]
+
+
 def test_what_could_not_be_attributed(store: Store) -> None:
     web = (TOP / SHOP / "data/web_events.jsonl").read_text().splitlines()
     searches = {line for line in web if '"event_name":"search"' in line}

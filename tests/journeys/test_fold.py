@@ -7,6 +7,7 @@ import pytest
 from journeys.catalogue import Catalogue, index_aliases
 from journeys.event import Product, Scope
 from journeys.fold import StageRecord, fold, fold_subject
+from journeys.regions import INTERNAL, STEPS
 from target_journeys.stage_model import load
 from tests.journeys.events import day, happened, ticket
 
@@ -184,6 +185,31 @@ def test_a_step_of_the_buyers_own_work_that_starts_again_is_revisited():
     kinds = ["security_review_started", "security_review_passed", "security_review_started"]
     record = only([happened(kind, n) for n, kind in enumerate(kinds)])
     assert record.regions["internal"]["steps"]["security"] == "revisited"
+
+
+def test_every_step_of_the_buyers_own_work_can_be_told() -> None:
+    for step in STEPS:
+        kinds = {state: kind for kind, (name, state) in INTERNAL.items() if name == step}
+        for told, state in ((["active"], "active"), (["active", "done"], "done")):
+            events = [happened(kinds[each], at) for at, each in enumerate(told)]
+            (record,) = fold(MODEL, events)
+            expected = dict.fromkeys(STEPS, "not_started") | {step: state}
+            assert record.regions["internal"]["steps"] == expected
+        again = [happened(kinds[each], at) for at, each in enumerate(["done", "active", "done"])]
+        (record,) = fold(MODEL, again)
+        assert record.regions["internal"]["steps"][step] == "done"
+        assert record.regions["internal"]["revisits"] == {step: 1}
+
+
+def test_an_order_of_steps_holds_only_where_it_is_declared() -> None:
+    events = [happened("purchase_order_requested", 1), happened("legal_review_passed", 2)]
+    (record,) = fold(MODEL, events)
+    assert "out_of_order" not in record.regions["internal"]
+    strict = load({"defaults": {"internal_order": {"purchase_order": ["legal", "budget"]}}})
+    (record,) = fold(strict, [happened("budget_approved", 0), *events])
+    assert record.regions["internal"]["out_of_order"] == [
+        {"step": "purchase_order", "before": "legal"}
+    ]
 
 
 @pytest.mark.parametrize(
