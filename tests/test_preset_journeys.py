@@ -229,3 +229,17 @@ def test_a_deal_that_was_lost_reopened_and_won_is_its_products_second_episode(to
         json.loads(ids[0])
     )
     assert not told("select 1 from unresolved where reason like '%customer'")
+
+
+@pytest.mark.parametrize("told", ["zendesk"], indirect=True)
+def test_what_happens_to_a_ticket_counts_for_its_requester_organization_and_product(told):
+    regions = "select json_extract(regions, '$.support.state') from journey_stages where "
+    support = "select json_extract(regions, '$.support.open') from journey_stages where "
+    ana = "subject = 'email:ana@acme.test' and scope_id = "
+    assert told(f"{regions}{ana}'x1_pro'") == [("waiting_on_us",)]
+    assert told(f"{support}{ana}'x1_pro'") == [('["35437"]',)]  # one is solved, one was deleted
+    assert told(f"{support}{ana}'x2'") == [('["35437"]',)]
+    assert told(f"{regions}subject = 'zendesk_organization:509' and scope_id = 'x1_pro'")
+    assert not told("select 1 from unresolved where reason like '%customer'")
+    (found,) = told("select ids from customers where subject = 'email:ana@acme.test'")
+    assert {"zendesk_user:209", "zendesk_external_id:cust-1"} <= set(json.loads(found[0]))

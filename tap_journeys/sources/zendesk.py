@@ -64,7 +64,7 @@ STREAMS: tuple[type[ZendeskStream], ...] = (
 
 
 class Zendesk(Source):
-    """Zendesk Support."""
+    """Zendesk Support: tickets with their history, people, organizations, answers to surveys."""
 
     subdomain: str | None = Field(
         None,

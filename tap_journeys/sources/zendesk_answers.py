@@ -126,6 +126,8 @@ def export_pages(client: Client, place: Place) -> Iterator[Any]:
             return answer, None
         if link := answer.get("after_url"):
             return answer, (link, None)
-        raise FatalAPIError("it is not the last page, and the answer does not say what follows")
+        if answer.get("end_of_stream") is False:
+            raise FatalAPIError("it is not the last page, and the answer does not say what follows")
+        return answer, None
 
     yield from follow(place, ask)
