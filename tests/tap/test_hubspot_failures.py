@@ -96,7 +96,8 @@ def test_a_run_that_is_killed_at_any_request_loses_nothing(hubspot: HubSpot) -> 
 def test_what_changed_while_a_run_was_killed_is_read_after_its_rest(hubspot: HubSpot) -> None:
     fill(hubspot)
     last = max(row.id for row in hubspot.world.listed("contacts"))
-    cursor = {"since": None, "until": "2026-01-05T00:00:00.000000Z", "after_id": last - 1}
+    at = "2026-01-05T00:00:00.000000Z"
+    cursor = {"since": None, "until": at, "after_id": last - 1, "found_at": at}
     state = {"bookmarks": {"hubspot_contacts": {"cursor": cursor}}}
     first = min(row.id for row in hubspot.world.listed("contacts"))
     hubspot.world.update("contacts", first, {"jobtitle": "CEO"}, at="2026-02-20T00:00:00Z")
