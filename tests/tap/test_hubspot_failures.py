@@ -43,10 +43,11 @@ def fill(hubspot: HubSpot, count: int = 450) -> dict[str, set[str]]:
     world = hubspot.world
     truth: dict[str, set[str]] = {name: set() for name in NAMES}
     for number in range(count):
-        person = world.add("contacts", {"email": EMAIL if number == 7 else f"{number}@x"}, at=PAST)
+        at = f"2026-01-05T{number // 60:02}:{number % 60:02}:00Z"  # most before the last minutes
+        person = world.add("contacts", {"email": EMAIL if number == 7 else f"{number}@x"}, at=at)
         truth["contacts"].add(person)
         for name in ("deals", "tickets", "emails") if number % 3 == 0 else ():
-            other = world.add(name, {}, at=PAST)
+            other = world.add(name, {}, at=at)
             world.associate(name, other, "contacts", person)
             truth[name].add(other)
     truth["companies"] = {world.add("companies", {"domain": "acme.test"}, at=PAST)}
