@@ -55,7 +55,7 @@ COMPILE = $(or $(UV),.venv-meltano/bin/uv) pip compile --quiet --upgrade --unive
 
 # hatchling and editables build our own package, so that installing it fetches nothing.
 lock: $(if $(UV),,.venv-meltano/.installed) ## pin the newest allowed versions anew
-	printf '%s\n' hatchling editables | $(COMPILE) --extra ga4 --extra parquet --group dev --output-file requirements.lock pyproject.toml -
+	printf '%s\n' hatchling editables | $(COMPILE) --extra ga4 --extra parquet --extra salesforce --group dev --output-file requirements.lock pyproject.toml -
 	echo 'meltano>=4.4,<5' | $(COMPILE) --output-file requirements-meltano.lock -
 
 # -- environments ------------------------------------------------------------------------------

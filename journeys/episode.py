@@ -257,6 +257,7 @@ class Episode:
                 contact_closes_after=category.contact_closes_after,
                 usage_window=category.usage_window,
                 declining_below=category.usage_declining_below,
+                internal_order=category.internal_order,
             )
             if self.outcome is not None:
                 regions.pop("engagement", None)  # nobody waits for a customer who left

@@ -12,6 +12,8 @@ from journeys.consent import note_consent
 from journeys.episode import Episode
 from journeys.event import JourneyEvent, Scope, version_key
 from journeys.model import UNDECLARED, Category, EventMeaning, StageModel
+from journeys.personas import Assigned, assigned
+from journeys.personas import at as persona_at
 from journeys.record import StageRecord, Visit
 from journeys.regions import OPENS_AT, concerns
 from journeys.snapshots import SNAPSHOTS, history
@@ -37,6 +39,8 @@ class Folded:
     consents: dict[str, bool] = field(default_factory=dict)  # purpose → given or withdrawn
     feedback: dict[str, JourneyEvent] = field(default_factory=dict)  # kind → the last answer
     other_names: set[str] = field(default_factory=set)  # scope ids that the catalogue may change
+    persona: str | None = None  # now
+    persona_since: datetime | None = None
 
 
 def fold(
@@ -107,7 +111,21 @@ def fold_subject(
         moment = max(as_of, kept[-1].occurred_at) if as_of else kept[-1].occurred_at
         for key in sorted(lines):
             folded.records.extend(lines[key].records(subject, moment))
+        if model.personas:
+            own = [event for event in kept if not is_account or event.subject is None]
+            with_personas(folded, assigned(model.personas, own, model.roles), moment)
     return folded
+
+
+def with_personas(folded: Folded, found: Sequence[Assigned], moment: datetime) -> None:
+    """Say who the subject is now, and on each record who it was when the journey ended."""
+    folded.persona, folded.persona_since = persona_at(found, moment)
+    if found:
+        folded.records = [
+            record._replace(persona=name, persona_since=since)
+            for record in folded.records
+            for name, since in [persona_at(found, record.ended_at or moment)]
+        ]
 
 
 def in_order(model: StageModel, events: Iterable[JourneyEvent]) -> list[JourneyEvent]:

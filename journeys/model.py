@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from journeys.personas import Persona
 from journeys.regions import REGION_OF_EVENT
+from journeys.roles import RoleWords, role_words
 from journeys.vocabulary import FAMILIES
 
 # z-scores of a standard normal: where p75 lies between p50 and p90 of a log-normal dwell time.
@@ -62,6 +64,10 @@ class Category:
     contact_closes_after: timedelta
     account_journeys: bool  # of what members do without naming their account
     pipelines: Mapping[str, Mapping[str, str]]  # pipeline (or "*") → CRM stage → stage
+    required_roles: tuple[str, ...]  # of a buying team
+    minimum_role_coverage: float  # share of the required roles with which a team is complete
+    team_window: timedelta  # who did nothing for this long is silent
+    internal_order: Mapping[str, tuple[str, ...]]  # step → steps that must be done before
     entry: Mapping[str, int] = field(default_factory=dict)  # stage name → index it is entered at
     limits: Mapping[str, Limits] = field(default_factory=dict)  # stage → slow and stalled after
 
@@ -110,6 +116,8 @@ class StageModel:
     products: Mapping[str, Mapping[str, Any]]
     hash: str
     source_rank: Mapping[str, int] = field(default_factory=dict)
+    roles: RoleWords = field(default_factory=RoleWords)
+    personas: tuple[Persona, ...] = ()  # the first that fits counts
     _resolved: dict[tuple[str | None, str | None], Category] = field(
         default_factory=dict, compare=False, repr=False
     )
@@ -228,6 +236,11 @@ def build(data: Mapping[str, Any]) -> StageModel:
         products=data["products"],
         hash=content_hash(data),
         source_rank={name: rank for rank, name in enumerate(data["source_rank"])},
+        roles=role_words(data["buying_roles"], data["role_names"], data["role_titles"]),
+        personas=tuple(
+            Persona(name, each.get("when", {}), each.get("counts", {}))
+            for name, each in data["personas"].items()
+        ),
     )
 
 

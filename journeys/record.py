@@ -54,3 +54,6 @@ class StageRecord(NamedTuple):
     event_count: int
     valid_as_of: datetime  # event time up to which this record tells the truth
     model_hash: str
+    persona: str | None = None  # who the subject was, at the end of the journey or now
+    persona_since: datetime | None = None
+    buying_team: Mapping[str, Any] | None = None  # of an account; see journeys.team

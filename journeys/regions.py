@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -45,19 +45,43 @@ RETURNS: Mapping[str, str] = {
     "order_refunded": "refunded",
     "return_rejected": "rejected",
 }
+# The buyer's own work: Gartner's six buying jobs, and what buying needs besides.
+STEPS = (
+    "problem_identification",
+    "solution_exploration",
+    "requirements_building",
+    "supplier_selection",
+    "validation",
+    "consensus_creation",
+    "budget",
+    "security",
+    "legal",
+    "purchase_order",
+)
 INTERNAL: Mapping[str, tuple[str, str]] = {  # event → the step of the buyer's own work, its state
+    "problem_identification_started": ("problem_identification", "active"),
     "problem_identified": ("problem_identification", "done"),
-    "rfi_received": ("solution_exploration", "active"),
-    "requirements_set": ("requirements_building", "done"),
-    "rfp_received": ("supplier_selection", "active"),
-    "consensus_reached": ("consensus_creation", "done"),
     "priority_changed": ("problem_identification", "active"),
+    "solution_exploration_started": ("solution_exploration", "active"),
+    "rfi_received": ("solution_exploration", "active"),
+    "solutions_explored": ("solution_exploration", "done"),
+    "requirements_building_started": ("requirements_building", "active"),
+    "requirements_set": ("requirements_building", "done"),
+    "supplier_selection_started": ("supplier_selection", "active"),
+    "rfp_received": ("supplier_selection", "active"),
+    "supplier_selected": ("supplier_selection", "done"),
+    "validation_started": ("validation", "active"),
+    "validation_passed": ("validation", "done"),
+    "consensus_creation_started": ("consensus_creation", "active"),
+    "consensus_reached": ("consensus_creation", "done"),
+    "budget_requested": ("budget", "active"),
     "budget_approved": ("budget", "done"),
     "budget_frozen": ("budget", "active"),
     "security_review_started": ("security", "active"),
     "security_review_passed": ("security", "done"),
     "legal_review_started": ("legal", "active"),
     "legal_review_passed": ("legal", "done"),
+    "purchase_order_requested": ("purchase_order", "active"),
     "purchase_order_issued": ("purchase_order", "done"),
 }
 ADVOCACY = ("product_reviewed", "nps_answered", "referral_made")
@@ -97,6 +121,30 @@ def concerns(event: JourneyEvent) -> bool:
     return event.event_type != "order_placed" or event.properties.get("payment") == "invoice"
 
 
+class Step:
+    """One step of the buyer's own work while its events go by, in order."""
+
+    __slots__ = ("done_at", "first_at", "revisits", "since", "state")
+
+    def __init__(self, at: datetime) -> None:
+        self.first_at = self.since = at
+        self.state = ""
+        self.done_at: datetime | None = None  # for the first time
+        self.revisits = 0
+
+    def move(self, state: str, at: datetime) -> None:
+        """Start it, end it, or start it again after its end."""
+        if state == "active" and self.state == "done":
+            state = "revisited"
+            self.revisits += 1
+        elif state == "active" and self.state == "revisited":
+            state = "revisited"
+        if state == "done" and self.done_at is None:
+            self.done_at = at
+        if state != self.state:
+            self.state, self.since = state, at
+
+
 class Regions:
     """The regions of one journey while its events go by, in order."""
 
@@ -106,7 +154,7 @@ class Regions:
         self.tickets: dict[str, tuple[str, datetime]] = {}  # ticket id → state, since
         self.contacts: dict[str, datetime] = {}  # call or chat id → opened at
         self.returning: tuple[str, datetime] | None = None
-        self.internal: dict[str, tuple[str, datetime]] = {}  # step → state, since
+        self.internal: dict[str, Step] = {}
         self.advocacy: tuple[str, datetime] | None = None
         self.usage: list[datetime] = []
         self.payment: tuple[str, datetime] | None = None
@@ -125,10 +173,8 @@ class Regions:
         elif kind in RETURNS:
             self.returning = (RETURNS[kind], at)
         elif kind in INTERNAL:
-            step, state = INTERNAL[kind]
-            before = self.internal.get(step, ("", at))[0]
-            again = state == "active" and before in ("done", "revisited")
-            self.internal[step] = ("revisited" if again else state, at)
+            name, state = INTERNAL[kind]
+            self.internal.setdefault(name, Step(at)).move(state, at)
         elif kind in USAGE:
             self.usage.append(at)
         elif kind in PAYMENTS:
@@ -158,6 +204,7 @@ class Regions:
         contact_closes_after: timedelta,
         usage_window: timedelta,
         declining_below: float,
+        internal_order: Mapping[str, Iterable[str]] | None = None,
     ) -> tuple[dict[str, dict[str, Any]], datetime | None]:
         """What each region that is not empty says at a moment, and when time alone changes it."""
         found: dict[str, dict[str, Any]] = {}
@@ -169,10 +216,7 @@ class Regions:
         if self.returning:
             found["return"] = described(*self.returning)
         if self.internal:
-            unfinished = [s for s, (state, _) in self.internal.items() if state != "done"]
-            since = min(since for _, since in self.internal.values())
-            found["internal"] = described("active" if unfinished else "done", since)
-            found["internal"]["steps"] = {s: self.internal[s][0] for s in sorted(self.internal)}
+            found["internal"] = inner_work(self.internal, internal_order or {})
         if self.advocacy:
             found["advocacy"] = described(*self.advocacy)
         if self.usage:
@@ -202,6 +246,33 @@ def worst(tickets: Mapping[str, tuple[str, datetime]]) -> dict[str, Any]:
     found = described(state, min(since for each, since in tickets.values() if each == state))
     found["open"] = sorted(key for key, (each, _) in tickets.items() if each in SEEKING_SUPPORT)
     return found
+
+
+def inner_work(known: Mapping[str, Step], order: Mapping[str, Iterable[str]]) -> dict[str, Any]:
+    """The internal region: every step, which ones came again, and what ran ahead of its turn."""
+    unfinished = any(step.state != "done" for step in known.values())
+    began = min(step.first_at for step in known.values())
+    found = described("active" if unfinished else "done", began)
+    found["steps"] = {name: known[name].state if name in known else "not_started" for name in STEPS}
+    found["steps_since"] = {name: isoformat(known[name].since) for name in STEPS if name in known}
+    revisits = {name: known[name].revisits for name in STEPS if name in known}
+    if any(revisits.values()):
+        found["revisits"] = {name: count for name, count in revisits.items() if count}
+    ahead = [
+        {"step": name, "before": earlier}
+        for name in STEPS
+        if name in known
+        for earlier in order.get(name, ())
+        if not done_by(known.get(earlier), known[name].first_at)
+    ]
+    if ahead:
+        found["out_of_order"] = ahead
+    return found
+
+
+def done_by(step: Step | None, moment: datetime) -> bool:
+    """Whether a step had been done for the first time by then."""
+    return step is not None and step.done_at is not None and step.done_at <= moment
 
 
 def ticket_of(event: JourneyEvent) -> str:

@@ -31,13 +31,16 @@ class Known(NamedTuple):
 def history(events: Sequence[JourneyEvent]) -> list[JourneyEvent]:
     """The events, in the same order, with the changes that snapshots prove in place of snapshots.
 
-    A snapshot that shows nothing new disappears. One that does becomes an inferred
+    A look comes after all that happened at its own moment, since it has seen it: what a source
+    reports at the time of a record's update is in the record. A snapshot that shows nothing new
+    disappears. One that does becomes an inferred
     ``opportunity_stage_changed`` or ticket event at its own moment; ``changed_after`` tells since
     when the change may have happened: the last moment at which the old value is known. Changes
     that the source reported itself are not inferred again.
     """
     known: dict[tuple[str, str], Known] = {}
-    return [each for event in events for each in _seen(event, known)]
+    ordered = sorted(events, key=lambda event: (event.occurred_at, event.event_type in SNAPSHOTS))
+    return [each for event in ordered for each in _seen(event, known)]
 
 
 def _seen(event: JourneyEvent, known: dict[tuple[str, str], Known]) -> Iterator[JourneyEvent]:

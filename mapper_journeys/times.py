@@ -161,7 +161,7 @@ def _epoch_reader(source: Read, label: str, *, unit: int) -> Read:
 
 
 def _after_epoch(count: Any, unit: int) -> datetime:
-    if abs(count) > 10**15:  # beyond any calendar; far too large to multiply
+    if abs(count) > 10**18:  # beyond any calendar, in microseconds too
         return LAST
     microseconds = int((Decimal(count) * unit).to_integral_value())
     try:

@@ -15,10 +15,11 @@ Read = Callable[[Row], Any]
 
 LONGEST_PLAIN_NUMBER = 40  # digits; a larger exponent is a mistake, not an id or an amount
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
+SELECTION = re.compile(r"(\[[^\[\].=]+=[^\[\]]*\])")  # of an element of a list: [key=page_title]
 SCALARS = (str, bool, int, float, Decimal, type(None))  # the SDK reads JSON numbers as Decimal
 FORMS = (
-    "a path such as $.field, a literal, {from: $.field, map: {theirs: ours}, default: …} "
-    "or {first: [$.field, $.other]}"
+    "a path such as $.field, a literal, {from: $.field, map: {theirs: ours}, default: …}, "
+    "{first: [$.field, $.other]} or {join: [$.field, $.other], by: /}"
 )
 
 
@@ -80,7 +81,9 @@ def is_path(spec: object) -> bool:
 
 def is_value(spec: object) -> bool:
     """Whether a mapping of a rule is one value, rather than values by name or namespace."""
-    return isinstance(spec, Mapping) and ("from" in spec or isinstance(spec.get("first"), list))
+    return isinstance(spec, Mapping) and (
+        "from" in spec or any(isinstance(spec.get(name), list) for name in ("first", "join"))
+    )
 
 
 def is_there(value: Any) -> bool:
@@ -101,7 +104,9 @@ def compile_value(spec: object, key: str, reach: Reach) -> Value:
     if is_path(spec):
         return compile_path(spec, key, reach)
     if isinstance(spec, Mapping):
-        return (_compile_first if "first" in spec else _compile_map)(spec, key, reach)
+        forms = {"first": _compile_first, "join": _compile_join}
+        compile_form = next((forms[name] for name in forms if name in spec), _compile_map)
+        return compile_form(spec, key, reach)
     if not isinstance(spec, SCALARS):
         raise BadRuleError(key, f"must be {FORMS}.")
     return Value(lambda row: spec, f"`{key}`", (spec,), from_record=False, constant=True)
@@ -111,7 +116,7 @@ def compile_path(spec: object, key: str, reach: Reach) -> Value:
     """The reader of a path, ``$.a.b`` or ``@.a.b``."""
     if not isinstance(spec, str) or not is_path(spec):
         raise BadRuleError(key, "must be a path such as $.field.")
-    start, *names = spec.split(".")
+    start, *names = _names_of(spec)
     if "" in names:
         raise BadRuleError(key, f"has an empty name in its path {spec}.")
     if start == "@" and not reach.element:
@@ -121,11 +126,22 @@ def compile_path(spec: object, key: str, reach: Reach) -> Value:
     return Value(_reader(start, names, reach), f"`{key}` ({spec})")
 
 
+def _names_of(path: str) -> list[str]:
+    """The steps of a path; ``a[k=v].b`` has three: a, [k=v], b."""
+    first, *others = SELECTION.split(path)
+    names = first.split(".")
+    for selection, rest in zip(others[::2], others[1::2], strict=True):
+        names += [selection, *(rest.removeprefix(".").split(".") if rest else ())]
+    return names
+
+
 def _reader(start: str, names: list[str], reach: Reach) -> Read:
     if start == "@":
         return _walk(itemgetter(-1), names) if names else itemgetter(-1)
     if len(names) == 1:
         return itemgetter(reach.columns.at(names[0]))
+    if any(SELECTION.fullmatch(name) for name in names):
+        return _walk(itemgetter(reach.columns.at(names[0])), names[1:])
     whole = itemgetter(reach.columns.at(".".join(names)))  # flattened records keep dots in names
     outer: Read = itemgetter(reach.columns.at(names[0]))
     last = names[-1]
@@ -146,6 +162,9 @@ def _walk(outer: Read, names: list[str]) -> Read:
     first = names[0]
     if len(names) > 1:
         return _walk(_walk(outer, names[:1]), names[1:])
+    if SELECTION.fullmatch(first):
+        field, _, wanted = first[1:-1].partition("=")
+        return lambda row: _selected(outer(row), field, wanted)
 
     def read(row: Row) -> Any:
         value = outer(row)
@@ -162,6 +181,18 @@ def _step(value: Any, name: str) -> Any:
             return next(iter(value[int(name) :]), None)
         found = [_step(item, name) for item in value]
         return [item for item in flat(found) if item is not None]
+    return None
+
+
+def _selected(value: Any, field: str, wanted: str) -> Any:
+    """The first element of a list whose field says so."""
+    for item in value if isinstance(value, list) else [value]:
+        if isinstance(item, dict):
+            found = item.get(field)
+            if type(found) is not str and isinstance(found, SCALARS):
+                found = text(found, field)
+            if found == wanted:
+                return item
     return None
 
 
@@ -223,6 +254,20 @@ def _compile_first(spec: Mapping[Any, Any], key: str, reach: Reach) -> Value:
         literals=tuple(literal for value in values for literal in value.literals),
         from_record=any(value.from_record for value in values),
     )
+
+
+def _compile_join(spec: Mapping[Any, Any], key: str, reach: Reach) -> Value:
+    parts, by = spec["join"], spec.get("by")
+    if set(spec) != {"join", "by"} or not isinstance(parts, list) or not isinstance(by, str):
+        raise BadRuleError(key, "must be {join: [$.field, …], by: text}, and nothing beside.")
+    values = [compile_text(part, f"{key}.join[{at}]", reach) for at, part in enumerate(parts)]
+    reads = [value.read for value in values]
+
+    def read(row: Row) -> str | None:
+        found = [part for part in (read_part(row) for read_part in reads) if part]
+        return by.join(found) or None
+
+    return Value(read, f"`{key}` ({', '.join(map(str, parts))})")
 
 
 def refuse_many(label: str) -> NoReturn:

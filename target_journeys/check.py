@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from singer_sdk.exceptions import ConfigValidationError
 
+from target_journeys.requirements import missing
 from target_journeys.settings import read_json, read_settings
 from target_journeys.stores import StoreError, open_store
 
@@ -41,6 +42,12 @@ def check(config: Path) -> Iterator[Finding]:
         return
     names = ", ".join(settings.active_destinations()) or "none, nothing will be sent"
     yield Finding("ok", f"target: destinations: {names}")
+    for need in missing(settings.active_destinations()):
+        if need.failure is not None:
+            yield Finding("error", f"{need.destination}: {need.failure}")
+        for line in need.lines:
+            words = f"{need.destination}: lacks {line}; `journeys check --create` creates it"
+            yield Finding("warning", words)
     try:
         store = open_store(settings.store, create=False)
     except StoreError as error:
@@ -53,7 +60,7 @@ def check(config: Path) -> Iterator[Finding]:
         yield Finding("warning", f"{stream}: {reason} ({count:,})")
     if len(unresolved) > LISTED:
         yield Finding("warning", f"{len(unresolved) - LISTED:,} more reasons in `unresolved`")
-    for (destination, status), count in sorted(store.outbox_counts().items()):
+    for (destination, status), count in sorted(store.outbox.counts().items()):
         yield Finding("warning", f"{destination}: {count:,} rows {status}; see `journeys refused`")
     store.close()
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from target_journeys.identities import ACCOUNTS, PEOPLE
-from target_journeys.rows import as_mapping
+from target_journeys.rows import as_mapping, team_mapping
 from target_journeys.stores.sqlite import SQLiteStore
 
 EVIDENCE_FIELDS = ("event_id", "event_type", "occurred_at", "source", "source_key")
@@ -21,9 +21,9 @@ def explain(store: SQLiteStore, subject: str, product: str | None = None) -> dic
     """Everything known of a subject, or of one of its journeys.
 
     ``subject`` may be any id of the person or account; ``product`` an id, name or alias, or a
-    category. Keys: ``subject``, ``ids``, ``links``, ``touchpoints``, ``journeys``; each journey is
-    its stage record with ``steps``: the visits with the events behind them. An unknown subject has
-    no journeys.
+    category. Keys: ``subject``, ``ids``, ``links``, ``touchpoints``, ``journeys``, ``teams``; each
+    journey is its stage record with ``steps``: the visits with the events behind them. An unknown
+    subject has no journeys.
     """
     kind, canonical = who(store, subject)
     ids = sorted({name for _, name in store.identities.group(kind, [canonical])} | {canonical})
@@ -39,7 +39,11 @@ def explain(store: SQLiteStore, subject: str, product: str | None = None) -> dic
         ]
     moved_by = {step[2] for journey in journeys for step in journey["path"]}
     evidence = {event["event_id"]: event for event in events(store.bodies_of(moved_by))}
-    names = store.product_names([j["product"] for j in journeys if j["product"]])
+    teams = teams_of(store, canonical, product)
+    shown = [*journeys, *teams]
+    names = store.product_names([each["product"] for each in shown if each["product"]])
+    for team in teams:
+        team["product_name"] = names.get(team["product"])
     for journey in journeys:
         journey["product_name"] = names.get(journey["product"])
         journey["steps"] = [
@@ -57,7 +61,23 @@ def explain(store: SQLiteStore, subject: str, product: str | None = None) -> dic
         "links": links_of(store, kind, ids),
         "touchpoints": view[6] if view else 0,
         "journeys": journeys,
+        "teams": teams,
     }
+
+
+def teams_of(store: SQLiteStore, account: str, product: str | None) -> list[dict[str, Any]]:
+    """The buying teams of an account, each role with the event behind it."""
+    found = [team_mapping(row) for row in sorted(store.teams_of([account]), key=lambda r: r[:3])]
+    if product is not None:
+        meant = {product} | store.product_ids(product)
+        found = [team for team in found if meant & {team["scope_id"], team["category"]}]
+    roles = [role for team in found for member in team["members"] for role in member["roles"]]
+    said = {role["event_id"] for role in roles}
+    evidence = {event["event_id"]: event for event in events(store.bodies_of(said))}
+    for role in roles:
+        event_id = role.pop("event_id")
+        role["evidence"] = evidence.get(event_id, {"event_id": event_id})
+    return found
 
 
 def who(store: SQLiteStore, name: str) -> tuple[str, str]:
@@ -130,16 +150,50 @@ def detail(found: Mapping[str, Any]) -> Iterator[str]:
         for name, region in journey["regions"].items():
             still = f" ({', '.join(region['open'])})" if region.get("open") else ""
             yield f"  beside it: {name} {region['state']} since {region['since']}{still}"
+            if "steps" in region:
+                known = (f"{step} {state}" for step, state in region["steps"].items())
+                yield f"    {', '.join(known)}"
         if journey["stages_skipped"]:
             yield f"  passed without evidence: {', '.join(journey['stages_skipped'])}"
         if journey["disagreement"]:
             yield f"  CRM says {journey['crm_stage']}, behaviour says {journey['observed_stage']}"
+        if journey["persona"]:
+            yield f"  persona: {journey['persona']} since {journey['persona_since']}"
         if journey["candidates"]:
             yield f"  candidates: {', '.join(journey['candidates'])}"
         yield (
             f"  {journey['event_count']} events from {journey['first_event_at']} "
             f"to {journey['last_event_at']}"
         )
+    for team in found["teams"]:
+        yield from team_lines(team)
+
+
+def team_lines(team: Mapping[str, Any]) -> Iterator[str]:
+    """Who takes part in buying, in which role and how we know, and how far each is."""
+    yield ""
+    yield f"Buying team of {name_of(team)}: {team['people']} people"
+    for member in team["members"]:
+        stands = member["stage"] or "never seen"
+        if member["outcome"]:
+            stands += f" ({member['outcome']})"
+        roles = ", ".join(role["role"] for role in member["roles"]) or "no role"
+        last = f", last seen {member['last_at']}" if member["last_at"] else ""
+        yield f"  {member['subject']}: {roles}; {stands}, {member['state']}{last}"
+        for role in member["roles"]:
+            by = role["evidence"]
+            source = f"{by.get('source')} {by.get('source_key') or ''}".rstrip()
+            yield f"    {role['named']} ({role['by']}), by {source} of {role['since']}"
+    if team["roles_required"]:
+        missing = ", ".join(team["roles_missing"]) or "none"
+        yield f"  roles missing: {missing}; {team['coverage']:.0%} of those required"
+    if team["stage_spread"]:
+        yield (
+            f"  {team['stage_spread']} stages apart: "
+            f"{team['furthest_stage']} and {team['least_stage']}"
+        )
+    if team["top_share"] is not None:
+        yield f"  {team['top_share']:.0%} of all touches are one member's"
 
 
 def person(found: Mapping[str, Any]) -> Iterator[str]:

@@ -16,6 +16,7 @@ from journeys.consent import allows
 from journeys.event import JourneyEvent, Product, isoformat, version_key
 from journeys.fold import Folded, fold_subject
 from journeys.model import FACTS, StageModel
+from journeys.team import BuyingTeam, Known, fold_account
 from target_journeys.events import arrived, decode_many, stored
 from target_journeys.forgotten import Forgotten
 from target_journeys.identities import ACCOUNTS, COLUMN, PEOPLE, Identities
@@ -27,13 +28,16 @@ from target_journeys.pseudonyms import PSEUDONYMS, name_of
 from target_journeys.rows import (
     CONSENTS,
     KEY_LENGTH,
+    TEAM_KEY_LENGTH,
     customer_row,
     json_text,
     stage_row,
+    team_row,
     visit_rows,
 )
 from target_journeys.stores.base import EventRow, UnmappedRow, chunks
 from target_journeys.stores.sqlite import MAX_ROW, SQLiteStore
+from target_journeys.teams import PROFILE, ROLE_OF, People, team_facts
 
 CHUNK = 5_000  # events that are decoded and inserted together
 SUBJECTS = 500  # subjects that are loaded and folded together
@@ -65,6 +69,7 @@ class Touched:
     accounts: set[str] = field(default_factory=set)
     names: set[str] = field(default_factory=set)  # products and items that mean something new
     items: set[str] = field(default_factory=set)  # items with news of their owner, or for him
+    known: set[str] = field(default_factory=set)  # people of whom accounts know something new
 
     def of(self, kind: str) -> set[str]:
         """The set of one kind."""
@@ -96,6 +101,7 @@ class Ledger:
             counted=self._not_superseded,
             owned=self.items.events_of,
         )
+        self.people = People(store, self.identities, counted=self._not_superseded)
         self.tally = Tally()
         self.pending = 0  # records since the last commit
         self._open = False
@@ -247,11 +253,7 @@ class Ledger:
         facts: list[tuple[str, str, str]] = []
         for event in events:
             self._concern(event)
-            if (
-                event.supersedes is not None
-                or event.event_type in FACTS
-                or (event.subject is None and event.account is None)
-            ):
+            if event.supersedes is not None or event.event_type in FACTS or event.account is None:
                 facts += facts_of(event, self.policy.accounts)
         if not facts:
             return
@@ -259,6 +261,7 @@ class Ledger:
         kinds = {kind for kind, _, _ in facts}
         self._corrected |= "superseded" in kinds
         self.members.any |= "member" in kinds
+        self.people.learn(kinds)
         self.items.any_ownerless |= "ownerless" in kinds
         corrected = [event_id for kind, event_id, _ in facts if kind == "superseded"]
         for body in self.store.bodies_of(corrected):
@@ -279,6 +282,8 @@ class Ledger:
         if event.event_type == "scope_linked":
             self._touched.names.update(items_of(event))
             self._touched.items.update(items_of(event))
+        for kind, name in team_facts(event):
+            (self._touched.known if kind == PROFILE else self._touched.names).add(name)
 
     def _load_products(self) -> None:
         products = [_decode_product(body) for body in self.store.products()]
@@ -328,6 +333,7 @@ class Ledger:
                 self.identities.learn(event)
                 self.store.keep_facts(facts_of(event, self.policy.accounts))
             self.members.any = self.store.has_facts("member")
+            self.people = People(self.store, self.identities, counted=self._not_superseded)
             self._touch_all(self._touched)
             self._read_all = True
         self.store.keep_note("policy", rules)
@@ -360,7 +366,7 @@ class Ledger:
         touched.accounts |= self.members.accounts_of(touched.people)
         for kind in (PEOPLE, ACCOUNTS):
             for subjects in chunks(sorted(touched.of(kind)), SUBJECTS):
-                both = self._fold_some(subjects, kind)
+                both = self._fold_some(subjects, kind, touched)
                 touched.accounts |= both
                 self._regrouped |= both
         self._fresh = {PEOPLE: {}, ACCOUNTS: {}}
@@ -375,9 +381,11 @@ class Ledger:
         """Let the batch's links join and part people and accounts."""
         for kind, before, after in self.identities.regroup(corrected=self._corrected):
             touched.of(kind).update(before, before.values(), after.values())
+            if kind == PEOPLE:
+                touched.known.update(before, before.values(), after.values())
             self._regrouped.update(after.values())
 
-    def _fold_some(self, subjects: Sequence[str], kind: str) -> set[str]:
+    def _fold_some(self, subjects: Sequence[str], kind: str, touched: Touched) -> set[str]:
         """Fold these subjects and write what changed.
 
         Of people, it tells the accounts that have to be folded again because of that.
@@ -390,6 +398,8 @@ class Ledger:
             views = {subject: view for subject, view in views.items() if subject in groups}
         events = self._events_of(groups, kind, views)
         self._load_items(events)
+        known = self.people.known(events) if kind == ACCOUNTS else {}
+        teams: list[BuyingTeam] = []
         old = {row[:KEY_LENGTH]: row for row in self.store.stages_of(views)}
         stages, customers, visits, again = [], [], [], []
         consents: dict[str, dict[str, bool]] = {}
@@ -398,19 +408,27 @@ class Ledger:
         retracted, gone, names, doubts = [], [], [], []
         at = isoformat(self.as_of)
         for subject, ids in groups.items():
-            folded = fold_subject(
-                self.model,
-                events.get(subject, ()),
-                subject,
-                self._catalogue,
-                self.as_of,
-                is_account=kind == ACCOUNTS,
-            )
+            own = events.get(subject, ())
             if kind == PEOPLE:
+                folded = fold_subject(self.model, own, subject, self._catalogue, self.as_of)
+                if not touched.known.isdisjoint(ids):
+                    touched.accounts.update(event.account for event in own if event.account)
+                    touched.accounts.update(self._accounts_of_deals(own))
                 consents[subject] = folded.consents
                 if not allows(folded.consents, self.policy.purpose):
                     folded = withheld(folded)
                     silent.append(subject)
+            else:
+                folded, found = fold_account(
+                    self.model,
+                    own,
+                    subject,
+                    self._catalogue,
+                    self.as_of,
+                    known.get(subject, Known()),
+                )
+                teams += found
+                names += [(item, subject) for item in {i for e in own for i in items_of(e)}]
             decides = subject in views and views[subject][CONSENTS] != json_text(folded.consents)
             if decides or subject not in views or subject in self._regrouped:
                 decided.update(ids)
@@ -436,6 +454,7 @@ class Ledger:
             doubts += list(own_doubts(subject, kind, folded))
         if kind == ACCOUNTS:
             doubts += self.members.doubts(groups)
+            self._keep_teams({*groups, *others}, teams)
         retracted += [(at, *key, 0) for key in old]
         self.store.keep_stages(stages)
         self.store.drop_stages(old)
@@ -453,6 +472,20 @@ class Ledger:
             return set()
         named = self.store.accounts_of(decided) if self.policy.purpose else ()
         return {*others, *gone, *named}
+
+    def _accounts_of_deals(self, events: Iterable[JourneyEvent]) -> Iterator[str]:
+        """The accounts whose deals give these events' subject a role without naming them."""
+        deals = {name for event in events for kind, name in team_facts(event) if kind == ROLE_OF}
+        for subject, kind in self.store.subjects_of_names(deals) if deals else ():
+            if kind == ACCOUNTS:
+                yield subject
+
+    def _keep_teams(self, accounts: Iterable[str], teams: Iterable[BuyingTeam]) -> None:
+        """Write the teams of these accounts that changed, and drop those that are no more."""
+        old = {row[:TEAM_KEY_LENGTH]: row for row in self.store.teams_of(accounts)}
+        rows = [team_row(team) for team in teams]
+        self.store.keep_teams(row for row in rows if old.get(row[:TEAM_KEY_LENGTH]) != row)
+        self.store.drop_teams(old.keys() - {row[:TEAM_KEY_LENGTH] for row in rows})
 
     def _refuse(self, groups: Mapping[str, Sequence[str]]) -> None:
         """Count the events of accounts whose id is a person's: their records would share keys."""
@@ -530,6 +563,7 @@ def facts_of(event: JourneyEvent, accounts: AccountRules) -> list[tuple[str, str
     if is_ownerless(event):
         facts.append(("nobody", event.source))
     facts += item_facts(event)
+    facts += team_facts(event)
     return [(kind, name, event.event_id) for kind, name in facts if name]
 
 

@@ -10,19 +10,23 @@ import msgspec
 
 from journeys.event import JourneyEvent, isoformat
 from journeys.fold import Folded, StageRecord
-from target_journeys.stores.sqlite_schema import CUSTOMER_COLUMNS, STAGE_COLUMNS
+from journeys.team import BuyingTeam
+from target_journeys.stores.sqlite_schema import CUSTOMER_COLUMNS, STAGE_COLUMNS, TEAM_COLUMNS
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder().decode
-JSON_COLUMNS = frozenset({"stages_skipped", "path", "regions", "candidates"})
-JSON_PLACES = [  # and what stands there for nothing
-    (STAGE_COLUMNS.index(name), "{}" if name == "regions" else "[]") for name in JSON_COLUMNS
-]
+JSON_COLUMNS = frozenset({"stages_skipped", "path", "regions", "candidates", "buying_team"})
+NOTHING = {"regions": "{}", "buying_team": None}  # in place of an empty list
+JSON_PLACES = [(STAGE_COLUMNS.index(name), NOTHING.get(name, "[]")) for name in JSON_COLUMNS]
+TEAM_JSON = frozenset(
+    {"members", "roles_required", "roles_present", "roles_missing", "new", "silent"}
+)
 PATH = STAGE_COLUMNS.index("path")
 CONSENTS = CUSTOMER_COLUMNS.index("consents")
 ANSWER = ("score", "scale")  # properties of an answer that people look at
 DISAGREEMENT = STAGE_COLUMNS.index("disagreement")
 KEY_LENGTH = 4  # subject, grain, scope id, episode
+TEAM_KEY_LENGTH = 3  # subject, grain, scope id
 
 
 def json_text(value: object) -> str:
@@ -39,6 +43,41 @@ def stage_row(record: StageRecord) -> tuple[object, ...]:
     return tuple(row)
 
 
+def team_row(team: BuyingTeam) -> tuple[object, ...]:
+    """A buying team in the order of TEAM_COLUMNS."""
+    (next_check_at,) = moments([team.next_check_at])
+    return (
+        team.subject,
+        team.scope_grain,
+        team.scope_id,
+        team.product,
+        team.category,
+        len(team.members),
+        json_text(team.members),
+        json_text(team.required),
+        json_text(team.present),
+        json_text(team.missing),
+        team.coverage,
+        None if team.covered is None else int(team.covered),
+        team.furthest_stage,
+        team.least_stage,
+        team.stage_spread,
+        team.top_share,
+        json_text(team.new),
+        json_text(team.silent),
+        next_check_at,
+    )
+
+
+def team_mapping(row: Sequence[object]) -> dict[str, Any]:
+    """A row of buying_teams as people see it."""
+    found = {
+        name: msgspec.json.decode(str(value)) if name in TEAM_JSON else value
+        for name, value in zip(TEAM_COLUMNS, row, strict=True)
+    }
+    return found | {"covered": None if found["covered"] is None else bool(found["covered"])}
+
+
 def moments(values: Sequence[datetime | None]) -> list[str | None]:
     """UTC moments as the store keeps them, all at once: ``2026-01-02T03:04:05Z``."""
     found: list[str | None] = msgspec.to_builtins(values)
@@ -49,7 +88,8 @@ def as_mapping(row: Sequence[object]) -> dict[str, Any]:
     """A row of journey_stages as people and destinations see it."""
     found: dict[str, Any] = dict(zip(STAGE_COLUMNS, row, strict=True))
     for name in JSON_COLUMNS:
-        found[name] = _decode(found[name])
+        if found[name] is not None:
+            found[name] = _decode(found[name])
     found["disagreement"] = bool(found["disagreement"])
     return found
 
@@ -91,6 +131,8 @@ def customer_row(subject: str, kind: str, ids: Sequence[str], folded: Folded) ->
         json_text(everything),
         json_text(feedback),
         json_text(folded.consents),
+        folded.persona,
+        *moments([folded.persona_since]),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
@@ -20,7 +20,9 @@ from pydantic import (
 )
 
 from journeys.model import Dwell, StageModel, build
+from journeys.regions import STEPS
 from journeys.vocabulary import DERIVED, EVENT_TYPES
+from target_journeys.persona_settings import PersonaSettings
 
 BeforeOrAfter = Literal["before", "after"]
 
@@ -133,6 +135,19 @@ class CategorySettings(Closed):
     pipelines: dict[str, dict[str, str]] | None = Field(
         None, description='Pipeline (or "*") → CRM stage → stage.'
     )
+    required_roles: list[str] | None = Field(
+        None, description="The buying roles that a team needs."
+    )
+    minimum_role_coverage: float | None = Field(
+        None, gt=0, le=1, description="Share of the required roles with which a team is covered."
+    )
+    team_window: Duration | None = Field(
+        None,
+        description="A member who did nothing for this long is silent; without a role, no member.",
+    )
+    internal_order: dict[str, list[str]] | None = Field(
+        None, description="Step of the buyer's own work → the steps that must be done before it."
+    )
 
 
 class StageModelSettings(Closed):
@@ -155,6 +170,17 @@ class StageModelSettings(Closed):
     )
     event_types: dict[str, str | None] | None = Field(
         None, description="Own event types → the stage each enters, or null."
+    )
+    buying_roles: list[str] | None = Field(None, description="What a member of a team may be.")
+    role_names: dict[str, str] | None = Field(
+        None, description="What a source calls a role → the buying role it means."
+    )
+    role_titles: dict[str, list[str]] | None = Field(
+        None,
+        description="Buying role → words of the title of somebody whose role no source names.",
+    )
+    personas: dict[str, PersonaSettings] | None = Field(
+        None, description="Persona → the tests that must hold; the first that fits counts."
     )
     defaults: CategorySettings | None = Field(None, description="What every category starts from.")
     categories: dict[str, CategorySettings] | None = Field(
@@ -225,7 +251,7 @@ def _checked(data: Mapping[str, Any]) -> dict[str, Any]:
             if len(first["loc"]) > 1:
                 hint = f" Allowed for a category: {', '.join(CategorySettings.model_fields)}."
         raise StageModelError(f"stage_model.{where}: {first['msg']}.{hint}") from None
-    return settings.model_dump(exclude_unset=True)
+    return settings.model_dump(exclude_unset=True, by_alias=True)
 
 
 def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -259,6 +285,11 @@ def _check_names(data: dict[str, Any]) -> None:
             for key in ("purchases", "renewals", "impressions", "crm_evidence", "opens")
             for name in data[key]
         ),
+        *(
+            (f"personas.{persona}.counts", name)
+            for persona, each in data["personas"].items()
+            for name in each.get("counts", {})
+        ),
     ]
     for key, name in types:
         if name not in known:
@@ -279,12 +310,39 @@ def _check_names(data: dict[str, Any]) -> None:
         named += [(f"{key}.stalled_after", stage) for stage in group.get("stalled_after", {})]
         for pipeline in group.get("pipelines", {}).values():
             named += [(f"{key}.pipelines", stage) for stage in pipeline.values()]
-        if "stages" in group:
-            group["stages"] = tuple(group["stages"])
+        for name in ("stages", "required_roles"):
+            if name in group:
+                group[name] = tuple(group[name])
+        order = group.get("internal_order", {})
+        _check_steps(key, order)
+        order |= {step: tuple(before) for step, before in order.items()}
+        _check_roles(f"{key}.required_roles", group.get("required_roles", ()), data)
         for stage, dwell in group.get("expected", {}).items():
             group["expected"][stage] = Dwell(dwell["p50"], dwell["p90"])
+    _check_roles("role_names", data["role_names"].values(), data)
+    _check_roles("role_titles", data["role_titles"], data)
     for key, stage in named:
         if stage not in stages:
             raise StageModelError(
                 f"stage_model.{key}: stage '{stage}' is unknown. Known: {', '.join(stages)}."
+            )
+
+
+def _check_roles(key: str, roles: Iterable[str], data: Mapping[str, Any]) -> None:
+    """Every buying role that the model names is declared."""
+    for role in roles:
+        if role not in data["buying_roles"]:
+            raise StageModelError(
+                f"stage_model.{key}: role '{role}' is unknown. "
+                f"Known: {', '.join(data['buying_roles'])}. Own ones go into buying_roles."
+            )
+
+
+def _check_steps(key: str, order: Mapping[str, Iterable[str]]) -> None:
+    """Every step of the buyer's own work that the model names exists."""
+    for step in (name for after, before in order.items() for name in (after, *before)):
+        if step not in STEPS:
+            raise StageModelError(
+                f"stage_model.{key}.internal_order: step '{step}' is unknown. "
+                f"Known: {', '.join(STEPS)}."
             )

@@ -159,21 +159,17 @@ class TargetJourneys(Target):
     def exit_code(self) -> int:
         """0 all well, 3 finished but something is refused, waiting or set aside."""
         without_mapper = bool(self.unused) and "journey_events" not in self.keys
-        left = self.sent.waiting or self.sent.refused or self.ledger.tally.set_aside_events
+        left = self.sent.left or self.ledger.tally.set_aside_events
         return 3 if self.settings.fail_on_refused and (left or without_mapper) else 0
 
     def summary(self) -> str:
         """One line for people."""
-        tally, sent = self.ledger.tally, self.sent
+        tally = self.ledger.tally
         parts = [
             f"{tally.events:,} events ({tally.new:,} new)",
             f"{tally.stages_changed:,} stages changed",
-            f"{sent.sent:,} sent",
-            f"{sent.waiting:,} waiting",
-            f"{sent.refused:,} refused" + (" (see outbox)" if sent.refused else ""),
+            self.sent.summary(),
         ]
-        if sent.rehearsed:
-            parts.append(f"{sent.rehearsed:,} rehearsed")
         if tally.forgotten:
             parts.append(f"{tally.forgotten:,} of forgotten people left out")
         if tally.set_aside:

@@ -31,6 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "singer_sdk",
         "pydantic",
         "requests",
+        "urllib3",  # what requests raises and logs with
         "tenacity",
         "sqlite_utils",
         "msgspec",

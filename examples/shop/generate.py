@@ -399,6 +399,7 @@ class Shop:
         reason: str | None = None,
         into: list[Row] | None = None,
         deal_id: str = "",
+        roles: Sequence[str | None] = ROLES,
     ) -> Row:
         """A deal with its stages so far, its buying team and its line items."""
         product = self.by_sku[sku]
@@ -425,7 +426,7 @@ class Shop:
             "company": {"id": company["id"], "name": company["properties"]["name"]},
             "contacts": [
                 {"id": who.contact, "email": who.email, "role": role, "added_at": utc(known[0][0])}
-                for who, role in zip(team, ROLES, strict=False)
+                for who, role in zip(team, roles, strict=False)
             ],
             # The CRM has its own spelling of products: LedgerFlow, not Ledger Flow.
             "line_items": [{"id": f"{deal_id}-L1", "sku": product["crm_name"] or sku}],
@@ -509,6 +510,33 @@ def no_decisions(shop: Shop) -> None:
     jonas = shop.person("Jonas Wik")
     for at in ("2026-02-07 19:00", "2026-02-08 20:30", "2026-02-12 18:45"):
         shop.web(jonas, moment(at), "view_item", "LAP-STRATO-16")
+
+
+def torn_team(shop: Shop) -> None:
+    """Haugen Logistics: one wants to buy, one has only begun to look, nobody holds the budget."""
+    company = shop.company("Haugen Logistics", moment("2026-02-02 09:00"))
+    people = (
+        ("Berit Haugen", "Operations Lead", "CHAMPION"),
+        ("Tor Lunder", "Security Officer", None),  # the CRM names no role: his title says it
+        ("Signe Falk", "Accountant", "END_USER"),
+        ("Even Dale", "Counsel", "LEGAL_AND_COMPLIANCE"),  # was never seen
+    )
+    team = [shop.person(name, company=company, title=title) for name, title, _ in people]
+    for who in team:
+        shop.contact(who, moment("2026-02-03 10:00"), None)
+    history = [
+        (moment("2026-03-02 09:00"), "qualified"),
+        (moment("2026-03-24 13:00"), "demo"),
+        (moment("2026-05-05 10:00"), "business_case"),
+        (moment("2026-06-10 10:00"), "proposal"),
+    ]
+    shop.deal(company, team, "SW-STOCKROOM", history, roles=[role for _, _, role in people])
+    champion, security, user, _ = team
+    for at in ("2026-02-18 08:40", "2026-03-25 09:10", "2026-05-06 14:00", "2026-06-11 08:20"):
+        shop.web(champion, moment(at), "view_item", "SW-STOCKROOM")
+    shop.web(champion, moment("2026-06-30 15:00"), "begin_checkout", "SW-STOCKROOM")
+    shop.web(user, moment("2026-06-20 10:30"), "view_item", "SW-STOCKROOM")
+    shop.web(security, moment("2026-06-24 16:45"), "view_item_list", "SW-STOCKROOM")
 
 
 def unknown_visitor(shop: Shop) -> None:
@@ -791,6 +819,7 @@ def everything() -> Shop:
     for _ in range(CONSUMERS):
         consumer(shop, shop.person(new_name(shop, taken), lead=shop.chance(0.12)))
     four_systems(shop)  # last, so that everybody else stays as they are
+    torn_team(shop)  # behind the crowd, which it must not change
     return shop
 
 

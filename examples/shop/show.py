@@ -59,6 +59,28 @@ def stalled_teams(db: sqlite3.Connection) -> Iterator[str]:
         yield f"  {row['who']:<24} {row['product_name']:<16} {place}"
 
 
+def torn_team(db: sqlite3.Connection) -> Iterator[str]:
+    """A team whose members stand far apart, and lack somebody."""
+    found = rows(
+        db,
+        "s.subject = (select canonical from identities where kind = 'accounts' and id = ?)",
+        "crm_company:C2026",
+    )
+    for row in found:
+        team = json.loads(row["buying_team"])
+        (members,) = db.execute(
+            "select members from buying_teams "
+            "where subject = ? and scope_grain = ? and scope_id = ?",
+            (row["subject"], row["scope_grain"], row["scope_id"]),
+        ).fetchone()
+        apart = f"{team['stage_spread']} stages apart"
+        yield f"{row['who']} buys {row['product_name']}, and its people stand {apart}:"
+        for member in json.loads(members):
+            roles = ", ".join(role["role"] for role in member["roles"])
+            yield f"  {roles:<16} {member['stage'] or 'never seen':<16} {member['subject']}"
+        yield f"  missing: {', '.join(team['roles_missing'])}"
+
+
 def no_decisions(db: sqlite3.Connection) -> Iterator[str]:
     """Journeys that ended without a decision: said so, or silent for too long."""
     said = rows(db, "s.outcome = 'no_decision' and s.evidence = 'explicit'")
@@ -86,7 +108,7 @@ def main() -> None:
         sys.exit(f"{path} is not there. Run `make demo` first.")
     with closing(sqlite3.connect(path)) as db:
         db.row_factory = sqlite3.Row
-        for part in (five, stalled_teams, no_decisions, unresolved):
+        for part in (five, stalled_teams, torn_team, no_decisions, unresolved):
             sys.stdout.write("\n" + "\n".join(part(db)) + "\n")
     sys.stdout.write(f"\nAll of it is in the SQLite file {path}\n")
 

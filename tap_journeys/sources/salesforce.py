@@ -20,6 +20,7 @@ from tap_journeys.side_by_side import together
 from tap_journeys.sources.base import Source
 from tap_journeys.sources.login import OAuth, bearer
 from tap_journeys.sources.salesforce_api import Organisation
+from tap_journeys.sources.salesforce_login import GRANT, assertion
 from tap_journeys.sources.salesforce_objects import OBJECTS, SObject, fields_of
 from tap_journeys.sources.salesforce_stream import SalesforceStream
 
@@ -45,6 +46,12 @@ class Salesforce(Source):
     )
     refresh_token: SecretStr | None = Setting(
         None, description="OAuth refresh token that the connected app was given."
+    )
+    username: str | None = Setting(
+        None, description="User that a login by `private_key` (JWT bearer) is for."
+    )
+    private_key: SecretStr | None = Setting(
+        None, description="RSA key, PEM, whose certificate the connected app knows (JWT bearer)."
     )
     token_file: Path | None = Setting(
         None,
@@ -87,9 +94,13 @@ class Salesforce(Source):
             return self
         if self.client_id is None:
             raise ValueError("needs access_token and instance_url, or client_id and its login")
-        if self.refresh_token is None:
+        if self.private_key is not None:
+            if self.username is None:
+                raise ValueError("private_key needs username, the user that logs in")
+            self._token_request(None)  # says what is wrong with the key
+        elif self.refresh_token is None:
             if self.client_secret is None:
-                raise ValueError("client_id needs refresh_token or client_secret")
+                raise ValueError("client_id needs refresh_token, client_secret or private_key")
             if not (self.login_url or self.instance_url or self.base_url):
                 raise ValueError("client credentials need login_url, the address of My Domain")
         return self
@@ -153,8 +164,7 @@ class Salesforce(Source):
         ]
 
     def _organisation(self) -> Organisation:
-        where = self.base_url or self.instance_url
-        at = (self.login_url or where or LOGIN_URL).rstrip("/")
+        where, at = self.base_url or self.instance_url, self._login_host()
         oauth = OAuth(
             f"{at}/{TOKEN_PATH}",
             self._token_request,
@@ -173,9 +183,16 @@ class Salesforce(Source):
             max_share=self.max_api_share,
         )
 
+    def _login_host(self) -> str:
+        return (self.login_url or self.base_url or self.instance_url or LOGIN_URL).rstrip("/")
+
     def _token_request(self, refresh_token: str | None) -> Mapping[str, str]:
         """The form of a login."""
-        form = {"client_id": self.client_id or "", "client_secret": _secret(self.client_secret)}
+        key, client = _secret(self.private_key), self.client_id or ""
+        if key is not None:
+            signed = assertion(client, self.username or "", self._login_host(), key)
+            return {"grant_type": GRANT, "assertion": signed}
+        form = {"client_id": client, "client_secret": _secret(self.client_secret)}
         if refresh_token is None:
             form |= {"grant_type": "client_credentials"}
         else:

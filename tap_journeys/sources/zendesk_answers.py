@@ -63,7 +63,7 @@ def follow_headers(response: requests.Response, exports: Bucket, others: Bucket)
     stated = response.headers
     limit = _number(stated, "X-Rate-Limit", "ratelimit-limit")
     if limit is not None:
-        others.resize(limit - exports.requests, others.per_s)
+        others.resize(max(limit - exports.requests, limit // 2), others.per_s)
     if _number(stated, "X-Rate-Limit-Remaining", "ratelimit-remaining") == 0:
         reset_s = _number(stated, "ratelimit-reset")
         for bucket in (exports, others):

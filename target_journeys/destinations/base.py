@@ -1,17 +1,34 @@
-"""What a destination is: settings, and the description of a request. It sends nothing."""
+"""What a destination is: settings, and the description of requests. It sends nothing.
+
+A member says which rows it takes (``grain``, ``sees``), what a request looks like (``request``, or
+``steps`` where one request is not enough), and what an answer means for each row (``verdicts``).
+The outbox does the rest: order, pace, repeats, leases, bisection.
+"""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Generator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, ClassVar, Literal, NamedTuple
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from requests import Request, Response
 
+from target_journeys.destinations import answers
 from target_journeys.stores.sqlite_schema import STAGE_COLUMNS
 
 ENGINE_ONLY = frozenset({"next_check_at", "model_hash"})  # a change of these tells nobody anything
+KEY_COLUMNS = STAGE_COLUMNS[:4]
+SEEN = tuple(name for name in STAGE_COLUMNS if name not in ENGINE_ONLY)
+
+
+class Rate(NamedTuple):
+    """A documented limit: so many requests in so many seconds."""
+
+    requests: int
+    per_s: float
 
 
 class Delivery(NamedTuple):
@@ -20,17 +37,25 @@ class Delivery(NamedTuple):
     delivery_id: str  # the same for the same version of the same row, in every attempt
     kind: str  # "record" or "transition"
     op: str  # "upsert", "delete" or "append"
-    key: str
+    key: str  # of the row, JSON
     version: int
     at: str  # UTC moment of the attempt, ISO 8601
-    data: Mapping[str, Any]
+    data: Mapping[str, Any]  # under our own names; `journeys` if the grain is "customer"
+    correction: bool = False  # a stage begins earlier than this destination was told before
+    who: str = "people"  # or "accounts"
+    ids: tuple[str, ...] = ()  # every known id of the subject
 
 
 class Verdict(NamedTuple):
     """What the destination said of one row."""
 
-    status: Literal["sent", "waiting", "refused"]
+    status: Literal["sent", "accepted", "waiting", "refused", "suppressed", "unknown"]
     answer: str | None = None  # the start of what it answered, kept in the store only
+    job: str | None = None  # of "accepted": what to ask later
+
+
+Steps = Generator[Request, Response, list[Verdict]]  # yields requests, is sent their answers
+Questions = Generator[Request, Response, list[str]]  # the same, ends with lines for people
 
 
 class Destination(BaseModel):
@@ -38,9 +63,37 @@ class Destination(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    rates: ClassVar[Sequence[Rate]] = ()  # all of them hold for every request
+    width: ClassVar[int] = 8  # requests at a time
+    grain: ClassVar[Literal["journey", "customer"]] = "journey"  # what one `record` row is
+
     rows: list[Literal["record", "transition"]] = Field(
         default=["record"],
-        description="`record`: the latest state of each journey; `transition`: each stage entered.",
+        description="`record`: the latest state of each journey; `transition`: each stage entered; "
+        "`both` stands for the two.",
+    )
+    fields: dict[str, str] = Field(
+        default={},
+        description="Which fields it is told, and under which names: ours → theirs. Left out: all "
+        "that it has use for.",
+    )
+    prefix: str = Field(default="", description="Put before each name that `fields` does not give.")
+    categories: list[str] = Field(
+        default=[],
+        description="Only journeys in these categories and those below them. Left out: all.",
+    )
+    max_requests_per_s: float | None = Field(
+        default=None, gt=0, description="Your limit, where it is not the documented one."
+    )
+    max_deletes: int | None = Field(
+        default=None, ge=0, description="Hold deletes back when more than so many wait."
+    )
+    max_delete_share: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="Hold deletes back when they are more than 20 and more than this share of what "
+        "it was told.",
     )
     purpose: str | None = Field(
         default=None,
@@ -51,19 +104,119 @@ class Destination(BaseModel):
         description="Write the requests to NAME.dry-run.jsonl instead of sending them.",
     )
 
+    @field_validator("rows", mode="before")
+    @classmethod
+    def _one_word(cls, rows: object) -> object:
+        words = {
+            "both": ["record", "transition"],
+            "record": ["record"],
+            "transition": ["transition"],
+        }
+        return words.get(rows, rows) if isinstance(rows, str) else rows
+
+    @field_validator("fields")
+    @classmethod
+    def _are_known(cls, fields: dict[str, str]) -> dict[str, str]:
+        unknown = sorted(set(fields) - set(cls.known_fields()))
+        if unknown:
+            known = ", ".join(cls.known_fields())
+            raise ValueError(f"there is no field '{unknown[0]}'; known: {known}")
+        if len(set(fields.values())) < len(fields):
+            raise ValueError("two fields have the same name")
+        return fields
+
+    # -- what it is told -------------------------------------------------------------------
+
+    @classmethod
+    def known_fields(cls) -> Sequence[str]:
+        """The fields of a stage record that it has use for."""
+        return SEEN
+
     def sees(self) -> Sequence[str]:
         """The fields of a stage record that it is told; a change of them is sent, no other is."""
-        return tuple(name for name in STAGE_COLUMNS if name not in ENGINE_ONLY)
+        return tuple(self.fields) or self.known_fields()
+
+    def shape(self) -> list[object]:
+        """What else decides how a record looks there; a change of it sends every record again."""
+        return [type(self).__name__, self.fields, self.prefix]
+
+    def named(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """A record under the names that the destination knows."""
+        return {self.name_of(name): record[name] for name in self.sees() if name in record}
+
+    def name_of(self, field: str) -> str:
+        """What a field is called there."""
+        return self.fields.get(field) or f"{self.prefix}{field}"
+
+    def wants(self, category: object) -> bool:
+        """Whether it is told of journeys in this category."""
+        if not self.categories:
+            return True
+        return isinstance(category, str) and any(
+            category == each or category.startswith(f"{each}/") for each in self.categories
+        )
+
+    def problem(self, delivery: Delivery) -> str | None:
+        """Why a row would be refused, where the vendor would not say so."""
+        return None
+
+    # -- how it is told --------------------------------------------------------------------
 
     @property
     @abstractmethod
     def batch(self) -> int:
         """How many rows one request may carry."""
 
+    @property
+    def max_bytes(self) -> int | None:
+        """How long the body of one request may be; a longer one is halved before it is sent."""
+        return None
+
     @abstractmethod
     def request(self, deliveries: Sequence[Delivery]) -> Request:
         """The request that tells the destination these rows; sent twice, it is harmless."""
 
+    def steps(self, deliveries: Sequence[Delivery]) -> Steps:
+        """All requests that tell these rows, one after the other."""
+        return self.verdicts((yield self.request(deliveries)), deliveries)
+
     def verdicts(self, response: Response, deliveries: Sequence[Delivery]) -> list[Verdict]:
-        """One verdict per row of an answer that is neither a 4xx nor a 5xx."""
+        """One verdict per row of an answer that ``check`` let pass."""
         return [Verdict("sent") for _ in deliveries]
+
+    def poll(self, job: str, deliveries: Sequence[Delivery]) -> Steps:
+        """Ask what became of rows that were "accepted"; that verdict again means: not yet."""
+        raise NotImplementedError(f"{type(self).__name__} accepts nothing")
+
+    def check(self, response: Response, now: datetime) -> None:
+        """Raise what an answer means for all rows: one of the errors of ``answers``."""
+        answers.check(response, now)
+
+    def repeatable(self, kind: str) -> bool:
+        """Whether a row of this kind may be told twice; if not, a time-out leaves it unknown."""
+        return True
+
+    # -- what must be there first ------------------------------------------------------------
+
+    def missing(self) -> Questions:
+        """Ask for what the destination lacks; ends with one line for each thing."""
+        yield from ()
+        return []
+
+    def create(self) -> Questions:
+        """Create what is missing, and nothing else; ends with one line for each thing."""
+        yield from ()
+        return []
+
+
+def id_in(ids: Sequence[str], namespace: str) -> str | None:
+    """The first id of a namespace, without it."""
+    prefix = f"{namespace}:"
+    return next((each.removeprefix(prefix) for each in ids if each.startswith(prefix)), None)
+
+
+def checked_url(url: str) -> str:
+    """An URL that requests can be sent to. Raises ``ValueError``."""
+    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+        raise ValueError("the URL must start with http:// or https:// and name a host")
+    return url

@@ -10,13 +10,13 @@ import base64
 import hmac
 from collections.abc import Sequence
 from datetime import datetime
-from urllib.parse import urlsplit
+from typing import Any
 
 import msgspec
 from pydantic import Field, SecretStr, field_validator
 from requests import Request, Response
 
-from target_journeys.destinations.base import Delivery, Destination, Verdict
+from target_journeys.destinations.base import Delivery, Destination, Verdict, checked_url
 
 _encode_lines = msgspec.json.Encoder().encode_lines
 TYPES = {
@@ -34,14 +34,17 @@ class Webhook(Destination):
     secret: SecretStr | None = Field(
         None, description="`whsec_…`: signs each request as Standard Webhooks does."
     )
+    idempotent: bool = Field(
+        True,
+        description="Whether the receiver drops an `id` that it has seen. If not, rows whose "
+        "answer never came are not sent again by themselves.",
+    )
     max_batch: int = Field(100, ge=1, le=10_000, description="Rows in one request.")
 
     @field_validator("url")
     @classmethod
     def _is_http(cls, url: str) -> str:
-        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-            raise ValueError("the URL must start with http:// or https:// and name a host")
-        return url
+        return checked_url(url)
 
     @field_validator("secret")
     @classmethod
@@ -65,7 +68,7 @@ class Webhook(Destination):
                 "timestamp": each.at,
                 "record_key": each.key,
                 "record_version": each.version,
-                "data": each.data,
+                "data": self._data(each),
             }
             for each in deliveries
         )
@@ -84,6 +87,15 @@ class Webhook(Destination):
             headers["webhook-signature"] = self._sign(self.secret, f"{message_id}.{at}.", body)
         return Request("POST", self.url, data=body, headers=headers)
 
+    def _data(self, delivery: Delivery) -> dict[str, Any]:
+        if delivery.op == "delete":
+            return dict(delivery.data)
+        own = self.named(delivery.data) if delivery.kind == "record" else dict(delivery.data)
+        return own | {"is_correction": delivery.correction}
+
+    def repeatable(self, kind: str) -> bool:
+        return self.idempotent
+
     @staticmethod
     def _sign(secret: SecretStr, prefix: str, body: bytes) -> str:
         digest = hmac.digest(signing_key(secret), prefix.encode() + body, "sha256")
@@ -99,7 +111,7 @@ class Webhook(Destination):
         for each in deliveries:
             result = told.get(each.delivery_id)
             if result is None:
-                verdicts.append(Verdict("waiting", "the answer does not mention this row"))
+                verdicts.append(Verdict("unknown", "the answer does not mention this row"))
             elif result.status == "ok":
                 verdicts.append(Verdict("sent"))
             elif result.status == "retry":

@@ -13,7 +13,13 @@ from sqlite_utils import Database
 from target_journeys.stores.base import Appended, EventRow, StoreError, UnmappedRow
 from target_journeys.stores.sqlite_erasure import SQLiteErasure
 from target_journeys.stores.sqlite_identities import SQLiteIdentities
-from target_journeys.stores.sqlite_schema import CUSTOMER_COLUMNS, STAGE_COLUMNS, migrations
+from target_journeys.stores.sqlite_outbox import SQLiteOutbox
+from target_journeys.stores.sqlite_schema import (
+    CUSTOMER_COLUMNS,
+    STAGE_COLUMNS,
+    TEAM_COLUMNS,
+    migrations,
+)
 
 BUSY_TIMEOUT_S = 60  # a second writer waits this long for the first
 MAX_ROW = 2**63 - 1
@@ -35,6 +41,7 @@ def _upsert(table: str, columns: Sequence[str], keys: int) -> str:
 
 
 _UPSERT_STAGE = _upsert("journey_stages", STAGE_COLUMNS, 4)
+_UPSERT_TEAM = _upsert("buying_teams", TEAM_COLUMNS, 3)
 _UPSERT_CUSTOMER = _upsert("customers", CUSTOMER_COLUMNS, 1)
 
 
@@ -61,6 +68,7 @@ class SQLiteStore:
             self.connection = connection
             self.identities = SQLiteIdentities(connection)
             self.erasure = SQLiteErasure(connection, path)
+            self.outbox = SQLiteOutbox(connection)
             connection.execute(f"pragma page_size = {PAGE_BYTES}")  # of a new file
             connection.execute("pragma journal_mode = wal")
             connection.execute("pragma synchronous = normal")
@@ -124,10 +132,11 @@ class SQLiteStore:
         """Insert events that are not there yet; tells which were, with what is stored."""
         last = self.last_row()
         before = self.connection.total_changes
+        ordered: list[EventRow] = sorted(rows, key=_by_customer)
         self.connection.executemany(
             "insert or ignore into event_log (event_id, subject, account, body) "
             "values (?, ?, ?, ?)",
-            sorted(rows, key=_by_customer),
+            ordered,
         )
         appended = Appended(new={row[0] for row in rows})
         if self.connection.total_changes - before < len(rows):
@@ -264,6 +273,8 @@ class SQLiteStore:
             "select subject, kind from customers where subject in ("
             "select subject from scope_names where name in (select value from json_each(?1)) "
             "union select subject from journey_stages "
+            "where product in (select value from json_each(?1)) "
+            "union select subject from buying_teams "
             "where product in (select value from json_each(?1)))",
             (wanted,),
         )
@@ -273,7 +284,7 @@ class SQLiteStore:
         """Every event that may say who is whom or who belongs where, as JSON; reads all events."""
         found = self.connection.execute(
             "select body from event_log where body like '%\"identity_%linked\"%' "
-            "or body like '%\"profile_observed\"%'"
+            "or body like '%\"profile_observed\"%' or body like '%\"contact_role_%'"
         )
         return (body for (body,) in found)
 
@@ -283,7 +294,8 @@ class SQLiteStore:
         """(id, "people" or "accounts") of those whose journeys time alone may have changed."""
         return self.connection.execute(
             "select distinct s.subject, c.kind from journey_stages as s "
-            "join customers as c using (subject) where s.next_check_at <= ?",
+            "join customers as c using (subject) where s.next_check_at <= ?1 "
+            "union select subject, 'accounts' from buying_teams where next_check_at <= ?1",
             (as_of,),
         ).fetchall()
 
@@ -327,6 +339,24 @@ class SQLiteStore:
         """Delete the stays of people who no longer allow that they are kept."""
         self.connection.executemany(
             "delete from stage_visits where subject = ?", ((subject,) for subject in subjects)
+        )
+
+    def teams_of(self, subjects: Iterable[str]) -> Iterator[tuple[object, ...]]:
+        """The buying teams of these accounts, as rows in the order of TEAM_COLUMNS."""
+        return self.connection.execute(
+            f"select {', '.join('t.' + name for name in TEAM_COLUMNS)} "
+            "from json_each(?) as ids join buying_teams as t on t.subject = ids.value",
+            (json.dumps(list(subjects)),),
+        )
+
+    def keep_teams(self, rows: Iterable[Sequence[object]]) -> None:
+        """Insert or replace buying teams."""
+        self.connection.executemany(_UPSERT_TEAM, rows)
+
+    def drop_teams(self, keys: Iterable[Sequence[object]]) -> None:
+        """Delete buying teams by (subject, grain, scope id)."""
+        self.connection.executemany(
+            "delete from buying_teams where subject = ? and scope_grain = ? and scope_id = ?", keys
         )
 
     def customers_of(self, subjects: Iterable[str]) -> dict[str, tuple[object, ...]]:
@@ -397,96 +427,6 @@ class SQLiteStore:
             rows,
         )
         return self.connection.total_changes - before
-
-    # -- the outbox ------------------------------------------------------------------------
-
-    def queue(self, rows: Iterable[Sequence[object]]) -> None:
-        """Queue (destination, kind, key, op, payload hash, payload); the latest version counts.
-
-        A row whose destination would see nothing new stays as it is; one that returns to what was
-        sent last needs no sending.
-        """
-        self.connection.executemany(
-            "insert into outbox (destination, kind, record_key, op, version, payload_hash, "
-            "payload, status) values (?1, ?2, ?3, ?4, 1, ?5, ?6, 'waiting') "
-            "on conflict (destination, kind, record_key) do update set op = excluded.op, "
-            "version = version + 1, payload_hash = excluded.payload_hash, "
-            "payload = excluded.payload, attempts = 0, next_attempt_at = null, answer = null, "
-            "status = case when sent_hash = excluded.payload_hash then 'sent' else 'waiting' end "
-            "where payload_hash <> excluded.payload_hash",
-            rows,
-        )
-
-    def queue_deletes(self, rows: Iterable[Sequence[object]]) -> None:
-        """Tell (destination, key) that a record ceased to exist, where it was ever told of it."""
-        self.connection.executemany(
-            "update outbox set op = 'delete', version = version + 1, payload_hash = 'deleted', "
-            "attempts = 0, next_attempt_at = null, answer = null, "
-            "status = case when sent_hash is null then 'sent' else 'waiting' end "
-            "where destination = ? and kind = 'record' and record_key = ? "
-            "and op not in ('delete', 'erase')",
-            rows,
-        )
-
-    def drop_transitions(self, destination: str, subjects: Iterable[str]) -> None:
-        """Forget what waits to be told of stages that these subjects entered."""
-        for subject in subjects:
-            first = json.dumps([subject], ensure_ascii=False, separators=(",", ":"))[:-1] + ","
-            self.connection.execute(
-                "delete from outbox where destination = ? and kind = 'transition' "
-                "and record_key >= ? and record_key < ? and status <> 'sent'",
-                (destination, first, first[:-1] + "-"),  # "-" comes next after ","
-            )
-
-    def waiting(self, destination: str, now: str, limit: int) -> Iterator[tuple[object, ...]]:
-        """Rows to send: (kind, key, op, version, payload hash, payload), oldest key first."""
-        return self.connection.execute(
-            "select kind, record_key, op, version, payload_hash, payload from outbox "
-            "where destination = ? and status = 'waiting' and status <> 'sent' "
-            "and (next_attempt_at is null or next_attempt_at <= ?) order by rowid limit ?",
-            (destination, now, limit),
-        )
-
-    def settle(self, rows: Iterable[Sequence[object]]) -> None:
-        """Write what became of rows: (status, sent hash, next attempt, answer, destination, kind,
-        key, version); a row that changed meanwhile keeps waiting with its newer version.
-
-        What was sent of somebody who was forgotten leaves no row.
-        """
-        settled = list(rows)
-        self.connection.executemany(
-            "update outbox set status = case when version = ?8 then ?1 else status end, "
-            "sent_hash = coalesce(?2, sent_hash), next_attempt_at = ?3, answer = ?4, "
-            "attempts = attempts + 1 where destination = ?5 and kind = ?6 and record_key = ?7",
-            settled,
-        )
-        self.connection.executemany(
-            "delete from outbox where destination = ? and kind = ? and record_key = ? "
-            "and op = 'erase' and status = 'sent'",
-            (row[4:7] for row in settled),
-        )
-
-    def refused(self) -> list[tuple[str, str, str, str | None]]:
-        """(destination, kind, key, start of the answer) of refused rows."""
-        return self.connection.execute(
-            "select destination, kind, record_key, answer from outbox "
-            "where status = 'refused' and status <> 'sent' "
-            "order by destination, kind, record_key"
-        ).fetchall()
-
-    def retry_refused(self) -> None:
-        """Let refused rows wait again."""
-        self.connection.execute(
-            "update outbox set status = 'waiting' where status = 'refused' and status <> 'sent'"
-        )
-
-    def outbox_counts(self) -> dict[tuple[str, str], int]:
-        """(destination, status) → rows that are not sent."""
-        found = self.connection.execute(
-            "select destination, status, count(*) from outbox where status <> 'sent' "
-            "group by destination, status"
-        )
-        return {(destination, status): count for destination, status, count in found}
 
     def all_stages(self) -> Iterator[tuple[object, ...]]:
         """Every stage record, as rows in the order of STAGE_COLUMNS."""

@@ -94,10 +94,10 @@ class SQLiteErasure:
         left: dict[str, int] = {}
         for name in ids:
             first = json.dumps([name], ensure_ascii=False, separators=(",", ":"))[:-1] + ","
-            theirs = (first, first[:-1] + "-")  # "-" comes next after ","
-            which = "record_key >= ? and record_key < ?"
+            theirs = (first, first[:-1] + "-", first[:-1] + "]")  # "-" comes next after ","
+            which = "(record_key >= ? and record_key < ? or record_key = ?)"
             self.connection.execute(
-                f"delete from outbox where {which} and (kind = 'transition' or sent_hash is null "
+                f"delete from outbox where {which} and (kind = 'transition' or not told "
                 "or (op = 'delete' and status = 'sent'))",
                 theirs,
             )

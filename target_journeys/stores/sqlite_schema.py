@@ -7,7 +7,7 @@ from sqlite_utils.migrations import Migrations
 
 migrations = Migrations("product-journeys")
 
-STAGE_COLUMNS: tuple[str, ...] = (
+FIRST_STAGE_COLUMNS: tuple[str, ...] = (  # those of the first migration
     "subject",
     "scope_grain",
     "scope_id",
@@ -41,6 +41,7 @@ STAGE_COLUMNS: tuple[str, ...] = (
     "valid_as_of",
     "model_hash",
 )
+STAGE_COLUMNS = (*FIRST_STAGE_COLUMNS, "persona", "persona_since", "buying_team")
 
 CUSTOMER_COLUMNS: tuple[str, ...] = (
     "subject",
@@ -55,6 +56,30 @@ CUSTOMER_COLUMNS: tuple[str, ...] = (
     "all_journeys",
     "feedback",
     "consents",
+    "persona",
+    "persona_since",
+)
+
+TEAM_COLUMNS: tuple[str, ...] = (
+    "subject",
+    "scope_grain",
+    "scope_id",
+    "product",
+    "category",
+    "people",
+    "members",
+    "roles_required",
+    "roles_present",
+    "roles_missing",
+    "coverage",
+    "covered",
+    "furthest_stage",
+    "least_stage",
+    "stage_spread",
+    "top_share",
+    "new",
+    "silent",
+    "next_check_at",
 )
 
 
@@ -63,7 +88,7 @@ def events_and_journeys(db: Database) -> None:
     """Everything that the first release keeps."""
     integers = {"episode", "cycle", "disagreement", "event_count"}
     stages = ", ".join(
-        f"{name} {'integer' if name in integers else 'text'}" for name in STAGE_COLUMNS
+        f"{name} {'integer' if name in integers else 'text'}" for name in FIRST_STAGE_COLUMNS
     )
     for statement in (
         # `body` is the whole event as JSON; the view `events` shows it column by column.
@@ -197,5 +222,62 @@ def people(db: Database) -> None:
         "union all select coalesce(source, ''), 'link refused: ' || reason, count(*) from links "
         "where state = 'refused' group by 1, 2 "
         "union all select stream, reason, count(*) from unmapped_records group by stream, reason",
+    ):
+        db.execute(statement)
+
+
+@migrations(name="0004 buying teams and personas")
+def buying_teams_and_personas(db: Database) -> None:
+    """Who takes part in buying, and who somebody is; the next run computes both."""
+    for statement in (
+        "alter table journey_stages add column persona text",
+        "alter table journey_stages add column persona_since text",
+        "alter table journey_stages add column buying_team text",
+        "alter table customers add column persona text",
+        "alter table customers add column persona_since text",
+        "create table buying_teams (subject text not null, scope_grain text not null, "
+        "scope_id text not null, product text, category text, people integer, members text, "
+        "roles_required text, roles_present text, roles_missing text, coverage real, "
+        "covered integer, furthest_stage text, least_stage text, stage_spread integer, "
+        "top_share real, new text, silent text, next_check_at text, "
+        "primary key (subject, scope_grain, scope_id)) without rowid",
+        "create index buying_teams_product on buying_teams (product)",
+        "create index buying_teams_due on buying_teams (next_check_at) "
+        "where next_check_at is not null",
+    ):
+        db.execute(statement)
+
+
+@migrations(name="0005 outbox leases")
+def outbox_leases(db: Database) -> None:
+    """Rows are leased while they are sent, kept in order, and every run leaves a line."""
+    for column in (
+        "order_key text",  # of rows with the same one only the first is in flight
+        "told integer not null default 0",  # whether it was ever tried
+        "leased_version integer",
+        "leased_hash text",
+        "leased_by text",
+        "lease_until text",
+        "job text",  # what to ask for the outcome of an accepted row
+        "entered_at text",  # JSON: latest stage_entered_at that it was told, by journey
+        "about text",  # JSON: who the subject was when it was told last
+        "queued_at text",
+    ):
+        db.execute(f"alter table outbox add column {column}")
+    prefix = ", ".join(f"json_extract(record_key, '$[{n}]')" for n in range(4))
+    for statement in (
+        "update outbox set told = sent_hash is not null or attempts > 0, order_key = "
+        f"case kind when 'record' then record_key else json_array({prefix}) end",
+        "drop index outbox_left",
+        "create index outbox_due on outbox (destination, status, ifnull(next_attempt_at, '')) "
+        "where status <> 'sent'",
+        "create index outbox_busy on outbox (destination, order_key) "
+        "where status in ('waiting', 'leased', 'accepted')",
+        "create index outbox_transitions on outbox (destination, order_key) "
+        "where kind = 'transition'",
+        "create table deliveries (run text not null, destination text not null, "
+        "started_at text not null, ended_at text not null, sent integer not null, "
+        "refused integer not null, waiting integer not null, unknown integer not null, "
+        "oldest_waiting text, stopped text, primary key (run, destination)) without rowid",
     ):
         db.execute(statement)

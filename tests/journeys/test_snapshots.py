@@ -63,6 +63,19 @@ def test_what_the_source_reported_itself_is_not_inferred_again():
     ) == [(1, "opportunity_stage_changed", "qualified", None), (5, "opportunity_won", None, None)]
 
 
+def test_a_look_has_seen_what_the_source_reports_of_the_same_moment():
+    looks = [
+        event(1, "ticket_observed", status="open"),
+        event(1, "ticket_opened"),
+        event(4, "ticket_observed", status="solved"),
+        event(4, "ticket_resolved", status="solved"),
+    ]
+    assert seen(*looks) == [
+        (1, "ticket_opened", None, None),
+        (4, "ticket_resolved", "solved", None),
+    ]
+
+
 def test_a_deal_that_was_opened_again_is_looked_at_again():
     assert seen(
         event(1, "opportunity_lost"),

@@ -143,11 +143,20 @@ BAD_RULES = [
     (
         {**RULE, "properties": {"a": ["$.x"]}},
         "Rule 'r': `properties.a` must be a path such as $.field, a literal, "
-        "{from: $.field, map: {theirs: ours}, default: …} or {first: [$.field, $.other]}.",
+        "{from: $.field, map: {theirs: ours}, default: …}, {first: [$.field, $.other]} "
+        "or {join: [$.field, $.other], by: /}.",
     ),
     (
         {**RULE, "channel": {"first": ["$.a"], "default": "web"}},
         "Rule 'r': `channel` must be {first: [$.field, …]}, with nothing beside the list.",
+    ),
+    (
+        {**RULE, "channel": {"join": ["$.a", "$.b"]}},
+        "Rule 'r': `channel` must be {join: [$.field, …], by: text}, and nothing beside.",
+    ),
+    (
+        {**RULE, "channel": "$.a[k=v]..b"},
+        "Rule 'r': `channel` has an empty name in its path $.a[k=v]..b.",
     ),
     (
         {**RULE, "currency": {"first": []}},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -446,3 +447,27 @@ def test_a_check_says_what_is_there(bigquery: BigQuery, export: Export, tmp_path
     )
     assert "ga4_events: 6 rows seen; 100% name a customer; 100% name a product" in done.stderr
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_exported_files_have_the_same_keys(
+    bigquery: BigQuery, export: Export, tmp_path: Path
+) -> None:
+    """With the stream map of the documentation."""
+    page = Path(__file__).parents[2] / "docs/reference/sources/ga4.md"
+    (example,) = (
+        json.loads(block)
+        for block in re.findall(r"```json\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+        if "stream_maps" in block
+    )
+    found = records(run(config(bigquery)), "ga4_events")
+    lines = [  # an export leaves out what is null
+        {name: value for name, value in row.items() if name != KEY and value is not None}
+        for row in found
+    ]
+    path = tmp_path / "events_20260301.jsonl"
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    stream = {"name": "ga4_events", "path": str(path)}
+    messages = run({"sources": {"files": {"streams": [stream]}}} | example)
+    (schema,) = (message for message in messages if message["type"] == "SCHEMA")
+    assert schema["key_properties"] == [KEY]
+    assert [row[KEY] for row in records(messages)] == [row[KEY] for row in found]

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 import requests
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from singer_sdk.exceptions import FatalAPIError
 
 from tap_journeys.settings import check_sources
@@ -209,9 +211,18 @@ def test_a_used_up_day_ends_the_run_and_keeps_the_state(salesforce, tmp_path):
 # -- logins --------------------------------------------------------------------------------------
 
 
-def test_every_login_works(salesforce, tmp_path):
+@pytest.fixture(scope="module")
+def private_key() -> str:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    return key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain).decode()
+
+
+def test_every_login_works(salesforce, tmp_path, private_key):
     salesforce.sessions["pasted"] = None
+    signed = {"client_id": "sandbox-client", "username": "admin@sandbox.test"}
     for login in (
+        {**signed, "login_url": salesforce.url, "private_key": private_key},
         {**CLIENT, "login_url": salesforce.url},
         {**CLIENT, "base_url": salesforce.url, "refresh_token": "sandbox-salesforce-refresh"},
         {"access_token": "pasted", "instance_url": salesforce.url},
@@ -256,7 +267,9 @@ def test_a_wrong_login_is_told_with_what_to_do(salesforce, tmp_path):
     [
         ({}, "needs access_token and instance_url, or client_id"),
         ({"access_token": "t"}, "access_token needs instance_url"),
-        ({"client_id": "c"}, "client_id needs refresh_token or client_secret"),
+        ({"client_id": "c"}, "client_id needs refresh_token, client_secret or private_key"),
+        ({"client_id": "c", "private_key": "k"}, "private_key needs username"),
+        ({"client_id": "c", "private_key": "k", "username": "u"}, "no RSA key in PEM form"),
         ({"client_id": "c", "client_secret": "s"}, "client credentials need login_url"),
         ({"access_token": "t", "instance_url": "u", "objects": ["a b"]}, "objects.0"),
         ({"access_token": "t", "instance_url": "u", "objekts": []}, "objekts"),

@@ -16,18 +16,19 @@ from tests.tap.salesforce_company import found_company, settings
 # Most fields of a small company are empty, which the suite warns of.
 pytestmark = pytest.mark.filterwarnings("ignore:No records were available to test")
 
-# The suite asks for the streams while tests are collected, so the vendor is there from the start.
-SANDBOX = Sandbox("salesforce")
-SANDBOX.__enter__()
-found_company(SANDBOX.salesforce)
-CONFIG = settings(SANDBOX.salesforce)
-TestSuite = get_tap_test_class(TapJourneys, config=CONFIG)
+# The suite asks for the streams while tests are collected: the vendor is there for a moment, and
+# again, at the same address, while they run.
+with Sandbox("salesforce") as sandbox:
+    CONFIG = settings(sandbox.salesforce)
+    TestSuite = get_tap_test_class(TapJourneys, config=CONFIG)
+PORT = int(sandbox.salesforce.url.rpartition(":")[2])
 
 
 @pytest.fixture(autouse=True, scope="module")
-def end() -> Iterator[None]:
-    yield
-    SANDBOX.__exit__(None)
+def company() -> Iterator[None]:
+    with Sandbox("salesforce", port=PORT) as sandbox:
+        found_company(sandbox.salesforce)
+        yield
 
 
 def test_keys_are_there_and_unique():

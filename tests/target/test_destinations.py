@@ -17,11 +17,13 @@ CASES = sorted((Path(__file__).parents[1] / "golden/requests").glob("*/*.json"))
 def described(destination: str, case: dict[str, Any]) -> dict[str, Any]:
     member = DESTINATIONS[destination].model_validate(case["settings"])
     request = member.request([Delivery(**each) for each in case["rows"]])
+    prepared = request.prepare()
+    headers = {name: value for name, value in prepared.headers.items() if name != "Content-Length"}
     return {
-        "method": request.method,
-        "url": request.url,
-        "headers": request.headers,
-        "body": [json.loads(line) for line in request.data.splitlines()],
+        "method": prepared.method,
+        "url": prepared.url,
+        "headers": headers,
+        "body": [json.loads(line) for line in (prepared.body or b"").splitlines()],
     }
 
 

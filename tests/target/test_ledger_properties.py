@@ -19,7 +19,15 @@ from target_journeys.policy import Policy
 from target_journeys.stage_model import load
 from target_journeys.stores.sqlite import SQLiteStore
 
-MODEL = load("standard")
+MODEL = load(
+    {
+        "defaults": {"required_roles": ["champion", "legal"]},
+        "personas": {
+            "boss": {"when": {"title": "CEO"}},
+            "fan": {"counts": {"product_viewed": {"gte": 2}}},
+        },
+    }
+)
 AS_OF = datetime(2027, 1, 1, tzinfo=UTC)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PEOPLE = ["email:ana", "email:bo", "ga4_client:1", "email:cy@acme.test", "email:di@acme.test"]
@@ -47,8 +55,10 @@ KINDS = [
     "consent_given",
     "consent_withdrawn",
     "scope_linked",
+    "contact_role_added",
+    "contact_role_removed",
 ]
-TABLES = ("journey_stages", "customers", "identities", "links", "unresolved")
+TABLES = ("journey_stages", "buying_teams", "customers", "identities", "links", "unresolved")
 POLICIES = [
     Policy(),
     Policy(identity=Rules(ids=2)),
@@ -91,13 +101,23 @@ def event(draw, ids: list[str]) -> dict[str, Any]:
     if kind.startswith("identity"):
         ids_of_kind = PEOPLE if found["subject"] else ACCOUNTS
         found["properties"] = {"linked": draw(st.sampled_from(ids_of_kind))}
-    elif kind.endswith("_observed"):
+    elif kind.startswith("contact_role"):
+        role = st.sampled_from(["CHAMPION", "Economic Buyer", "BLOCKER;END_USER", None])
+        found["properties"] = {"role": draw(role), "opportunity": draw(st.sampled_from("12"))}
+    elif kind in ("opportunity_observed", "ticket_observed"):
         found["properties"] = {"stage": draw(st.sampled_from(["qualifiedtobuy", "contractsent"]))}
         found["properties"] |= {"status": draw(st.sampled_from(["open", "solved"]))}
     elif kind == "profile_observed":
         found["properties"] = draw(
             st.sampled_from(
-                [{"company": "acme"}, {"company": None}, {"domain": "acme.test"}, {"title": "CEO"}]
+                [
+                    {"company": "acme"},
+                    {"company": None},
+                    {"domain": "acme.test"},
+                    {"title": "CEO", "role": None},
+                    {"title": "Counsel"},
+                    {"role": "BUDGET_HOLDER"},
+                ]
             )
         )
     return found

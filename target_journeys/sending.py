@@ -1,0 +1,151 @@
+"""What a batch of rows comes to at its destination: one verdict per row, never assumed.
+
+It is called from threads and touches no store. A request that is refused is halved until the bad
+row stands alone; what an answer does not account for is not taken for sent.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from http.cookiejar import DefaultCookiePolicy
+from typing import TypeVar
+
+import msgspec
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import NewConnectionError
+
+from target_journeys.destinations.answers import (
+    LockedOutError,
+    PauseError,
+    RefusedError,
+    UnavailableError,
+)
+from target_journeys.destinations.base import Delivery, Destination, Verdict
+from target_journeys.pace import Pace, rates_of
+
+T = TypeVar("T")
+TIMEOUT_S = 10  # to connect, and between two bytes of the answer
+UNREADABLE = (ValueError, KeyError, TypeError, IndexError, AttributeError, msgspec.MsgspecError)
+# It writes addresses at DEBUG, and an address may hold a person's key or a token.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
+
+Trouble = UnavailableError | PauseError | LockedOutError
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What became of the rows of one batch, and what kept the rest of them back."""
+
+    verdicts: list[Verdict]
+    trouble: Trouble | None = None
+
+
+class Sender:
+    """Sends what one destination describes, as fast as it allows."""
+
+    def __init__(self, destination: Destination, now: Callable[[], datetime]) -> None:
+        self.destination = destination
+        self._now = now
+        self._pace = Pace(rates_of(destination))
+        self._session = requests.Session()
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=destination.width))
+
+    def close(self) -> None:
+        """End the connections."""
+        self._session.close()
+
+    def tell(self, deliveries: Sequence[Delivery]) -> Told:
+        """Send these rows."""
+        try:
+            verdicts = self._all_of(self.follow(self.destination.steps(deliveries)), deliveries)
+        except RefusedError as error:
+            if len(deliveries) == 1:
+                return Told([Verdict("refused", str(error))])
+            return self._halves(deliveries)
+        except (UnavailableError, PauseError, LockedOutError) as error:
+            return self._waiting(deliveries, error)
+        return Told([self._known(*each) for each in zip(verdicts, deliveries, strict=True)])
+
+    def ask(self, job: str, deliveries: Sequence[Delivery]) -> Told:
+        """Ask what became of rows that were accepted."""
+        again = [Verdict("accepted", None, job)] * len(deliveries)
+        try:
+            verdicts = self._all_of(self.follow(self.destination.poll(job, deliveries)), deliveries)
+        except RefusedError as error:  # the job is gone, so its rows are told again
+            return Told([Verdict("waiting", str(error))] * len(deliveries))
+        except (UnavailableError, PauseError, LockedOutError) as error:
+            return Told(again, error)
+        return Told(verdicts)
+
+    def _halves(self, deliveries: Sequence[Delivery]) -> Told:
+        middle = len(deliveries) // 2
+        first = self.tell(deliveries[:middle])
+        if first.trouble is not None:
+            rest = [Verdict("waiting")] * (len(deliveries) - middle)
+            return Told(first.verdicts + rest, first.trouble)
+        second = self.tell(deliveries[middle:])
+        return Told(first.verdicts + second.verdicts, second.trouble)
+
+    def _waiting(self, deliveries: Sequence[Delivery], error: Trouble) -> Told:
+        doubt = isinstance(error, UnavailableError) and error.in_doubt
+        verdict = Verdict("unknown" if doubt else "waiting", str(error))
+        return Told([self._known(verdict, each) for each in deliveries], error)
+
+    def _known(self, verdict: Verdict, delivery: Delivery) -> Verdict:
+        """Nothing is unknown where a repeat does no harm."""
+        if verdict.status == "unknown" and self.destination.repeatable(delivery.kind):
+            return Verdict("waiting", verdict.answer)
+        return verdict
+
+    @staticmethod
+    def _all_of(verdicts: list[Verdict], deliveries: Sequence[Delivery]) -> list[Verdict]:
+        if len(verdicts) != len(deliveries):
+            message = "the answer does not account for every row"
+            raise UnavailableError(message, in_doubt=True)
+        return verdicts
+
+    def follow(self, steps: Generator[requests.Request, requests.Response, T]) -> T:
+        """Send every request of these steps; what they come to in the end.
+
+        Raises one of the errors of ``answers``.
+        """
+        response = None
+        while True:
+            try:
+                request = next(steps) if response is None else steps.send(response)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            except UNREADABLE:
+                if response is None:
+                    raise
+                raise UnavailableError("the answer cannot be read", in_doubt=True) from None
+            response = self._exchange(request)
+
+    def _exchange(self, request: requests.Request) -> requests.Response:
+        prepared = self._session.prepare_request(request)
+        longest = self.destination.max_bytes
+        if longest is not None and len(prepared.body or b"") > longest:
+            raise RefusedError(f"longer than the {longest:,} bytes that one request may have")
+        self._pace.wait()
+        try:
+            response = self._session.send(prepared, timeout=TIMEOUT_S, allow_redirects=False)
+        except requests.RequestException as error:
+            message = type(error).__name__
+            raise UnavailableError(message, in_doubt=not _unsent(error)) from None
+        self.destination.check(response, self._now())
+        return response
+
+
+def _unsent(error: requests.RequestException) -> bool:
+    """Whether the request surely never left."""
+    if isinstance(error, requests.ConnectTimeout):
+        return True
+    inner = error.args[0] if error.args else None
+    return isinstance(getattr(inner, "reason", inner), NewConnectionError)

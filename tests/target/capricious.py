@@ -1,0 +1,180 @@
+"""A receiver that answers as badly as receivers do, and remembers what it was really told.
+
+Run as a module it listens on loopback, in a process of its own: `POST /mood` says how it answers
+from now on, `POST /rows` is what a webhook is given, `GET /memory` what it remembers.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import socket
+import struct
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+REFUSALS = (400, 404, 409, 413)
+FAILURES = (500, 502, 503, 408)
+KINDS = (
+    *("ok",) * 8,
+    *("mixed",) * 4,
+    *("refuse",) * 2,
+    *("fail",) * 2,
+    "fail after",
+    "busy",
+    "pause",
+    "long pause",
+    "locked",
+    "reset before",
+    "reset after",
+    "silent before",
+    "silent after",
+    "nonsense",
+)
+SILENCE_S = 0.25
+
+
+class Memory:
+    """What arrived, in order, and what was said to it."""
+
+    def __init__(self, seed: int = 0, *, calm: bool = True, drops_repeats: bool = True) -> None:
+        self.random = random.Random(seed)
+        self.calm, self.drops_repeats = calm, drops_repeats
+        self.state: dict[str, Any] = {}  # record key → (version, data), of records
+        self.transitions: list[tuple[str, str]] = []  # (journey, event id) as they took effect
+        self.effects: dict[str, int] = {}  # row id → how often it took effect
+        self.refused: set[tuple[str, int]] = set()  # (record key, version)
+        self.faults: list[str] = []  # what a sender must never do
+
+    def mood(self, seed: int, *, calm: bool, drops_repeats: bool) -> None:
+        self.random, self.calm, self.drops_repeats = random.Random(seed), calm, drops_repeats
+
+    def as_json(self) -> dict[str, Any]:
+        names = ("state", "transitions", "effects", "faults")
+        return {name: getattr(self, name) for name in names} | {"refused": sorted(self.refused)}
+
+    def take(self, row: dict[str, Any]) -> None:
+        """One row takes effect."""
+        seen = row["id"] in self.effects
+        if seen and self.drops_repeats:
+            return
+        self.effects[row["id"]] = self.effects.get(row["id"], 0) + 1
+        key, data = row["record_key"], row["data"]
+        if row["type"] == "journey.stage.changed":
+            journey = json.dumps([data["subject"], data["scope_id"]])
+            self.transitions.append((journey, data["event_id"]))
+            return
+        version, before = self.state.get(key, (0, None))
+        if row["record_version"] < version:
+            self.faults.append(f"{key} went back from {version} to {row['record_version']}")
+        if before and row["type"] == "journey.record.upserted":
+            back = data["stage_entered_at"] < before.get("stage_entered_at", "")
+            if back and not data["is_correction"]:
+                self.faults.append(f"{key} went back in time without a word")
+        gone = row["type"] == "journey.record.deleted"
+        self.state[key] = (row["record_version"], None if gone else data)
+
+    def answer(self, body: bytes) -> tuple[str, int, dict[str, str], Any]:
+        """("" or how the connection ends, status, headers, body) for rows that are sent."""
+        rows = [json.loads(line) for line in body.splitlines()]
+        keys = [row["record_key"] for row in rows]
+        if len(set(keys)) < len(keys):
+            self.faults.append("one request holds a key twice")
+        kind = "ok" if self.calm else self.random.choice(KINDS)
+        if kind in ("ok", "fail after", "reset after", "silent after", "nonsense"):
+            for row in rows:
+                self.take(row)
+        if kind == "mixed":
+            return self._mixed(rows)
+        if kind == "refuse":
+            if len(rows) == 1:
+                self.refused.add((rows[0]["record_key"], rows[0]["record_version"]))
+            return "", self.random.choice(REFUSALS), {}, "no"
+        match kind:
+            case "ok":
+                return "", self.random.choice((200, 202, 204)), {}, None
+            case "fail":
+                return "", self.random.choice(FAILURES), {}, "broken"
+            case "fail after":
+                return "", self.random.choice((500, 502, 504)), {}, "broken"
+            case "busy":
+                return "", 429, {}, "later"
+            case "pause":
+                return "", self.random.choice((429, 503)), {"Retry-After": "3"}, "later"
+            case "long pause":
+                return "", 429, {"Retry-After": "600"}, "later"
+            case "locked":
+                return "", self.random.choice((401, 403)), {}, "who are you"
+            case "nonsense":
+                return "", 200, {}, {"results": []}
+        return kind.partition(" ")[0], 0, {}, None
+
+    def _mixed(self, rows: list[dict[str, Any]]) -> tuple[str, int, dict[str, str], Any]:
+        results = []
+        for row in rows:
+            status = self.random.choice(("ok", "ok", "retry", "drop", "unsaid"))
+            if status == "ok":
+                self.take(row)
+            elif status == "drop":
+                self.refused.add((row["record_key"], row["record_version"]))
+            if status != "unsaid":
+                results.append({"id": row["id"], "status": status})
+        return "", 207, {}, {"results": results}
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """The memory behind an address."""
+
+    protocol_version = "HTTP/1.1"
+    memory = Memory()
+
+    def do_POST(self) -> None:  # the standard library's name
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path == "/mood":
+            mood = json.loads(body)
+            if mood.pop("fresh"):
+                type(self).memory = Memory()
+            self.memory.mood(**mood)
+            self._say(200, {}, None)
+            return
+        end, status, headers, answer = self.memory.answer(body)
+        if end == "silent":
+            time.sleep(2 * SILENCE_S)
+        if end:
+            linger = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.close_connection = True
+            self.connection.close()
+        else:
+            self._say(status, headers, answer)
+
+    def do_GET(self) -> None:  # the standard library's name
+        self._say(200, {}, self.memory.as_json())
+
+    def _say(self, status: int, headers: dict[str, str], answer: Any) -> None:
+        body = b"" if answer is None else json.dumps(answer).encode()
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if status != 204:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if status != 204:
+            self.wfile.write(body)
+
+    def finish(self) -> None:
+        if not self.connection._closed:  # type: ignore[attr-defined]  # closed by a reset
+            super().finish()
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+if __name__ == "__main__":
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    server.daemon_threads = True
+    sys.stdout.write(f"http://127.0.0.1:{server.server_address[1]}\n")
+    sys.stdout.flush()
+    server.serve_forever()
