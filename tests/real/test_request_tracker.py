@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,7 +93,8 @@ def pipe(tracker: RequestTracker, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 def events(pipe: Pipe, condition: str) -> Counter[tuple[Any, ...]]:
-    sql = f"select subject, event_type, json_extract(properties, '$.ticket') from events where {condition}"
+    ticket = "json_extract(properties, '$.ticket')"
+    sql = f"select subject, event_type, {ticket} from events where {condition}"
     return Counter(pipe.ask(sql))
 
 
