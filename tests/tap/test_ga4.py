@@ -273,7 +273,8 @@ def test_a_restart_does_not_begin_at_the_beginning(bigquery: BigQuery, export: E
     bigquery.refusals.clear()
     bigquery.forget_requests()
     run(config(bigquery), state)
-    assert sorted(asked(bigquery)) == ["events_20260312", "events_20260313"]  # read side by side
+    # side by side, and a reader of the first run may end late
+    assert set(asked(bigquery)) == {"events_20260312", "events_20260313"}
 
 
 @pytest.mark.usefixtures("short_waits")
