@@ -41,8 +41,9 @@ def running(
             _wait_for(server, url, log)
             yield
         finally:
-            os.killpg(server.pid, signal.SIGTERM)
-            server.wait(30)
+            if server.poll() is None:
+                os.killpg(server.pid, signal.SIGTERM)
+                server.wait(30)
 
 
 def _wait_for(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
