@@ -101,7 +101,7 @@ class Case:
         with store.transaction():
             store.keep_stages(stages)
             store.drop_stages(dropped)
-            self.outbox().enqueue(store, stages, visits, dropped)
+            self.outbox().enqueue(store, stages, visits, dropped, consents={})
         store.close()
 
     def deliver(self) -> None:
