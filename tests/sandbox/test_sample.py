@@ -47,7 +47,7 @@ def test_hubspot_holds_the_crm(hubspot: HubSpot, http: requests.Session) -> None
         people = world.associations["deals", "contacts"][deal.id]
         names = {number: name for name, number in world.labels["deals", "contacts"].items()}
         assert {f"P{one}": names.get(types[-1]) for one, types in people.items()} == {
-            each["id"]: each.get("role") or None for each in row["contacts"]
+            each["id"]: each["role"] for each in row["contacts"]
         }
         items = world.associations["deals", "line_items"][deal.id]
         skus = [world.objects["line_items"][one].properties["hs_sku"] for one in items]
