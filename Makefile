@@ -33,7 +33,8 @@ demo: .venv/.installed .venv-meltano/.installed ## run the sample company throug
 test: lint ## style, types and every test that needs nothing but Python
 	$(BIN)/pytest -q -m "not real" -n 2
 
-test-real: .venv/.installed .venv-meltano/.installed .venv-sandbox/.installed .prism/.installed ## the tests that run real programs (Meltano …)
+test-real: .venv/.installed .venv-meltano/.installed .venv-sandbox/.installed .prism/.installed .venv-helpdesk/.installed ## the tests that run real programs (Meltano, servers …)
+	@tests/real/install_request_tracker.sh
 	$(BIN)/pytest -q -m real
 
 lint: .venv/.installed ## style and types
@@ -100,6 +101,17 @@ ifdef UV
 else
 	$(PYTHON) -m venv .venv-sandbox
 	.venv-sandbox/bin/python $(PIP_INSTALL) -r tests/sandbox/requirements.txt
+endif
+	@touch $@
+
+# A help desk that is a server of its own.
+.venv-helpdesk/.installed: tests/real/helpdesk_requirements.txt | python-is-new
+ifdef UV
+	uv venv --quiet --allow-existing --python "$(PYTHON)" .venv-helpdesk
+	uv pip install --quiet --python .venv-helpdesk/bin/python -r tests/real/helpdesk_requirements.txt
+else
+	$(PYTHON) -m venv .venv-helpdesk
+	.venv-helpdesk/bin/python $(PIP_INSTALL) -r tests/real/helpdesk_requirements.txt
 endif
 	@touch $@
 

@@ -17,13 +17,14 @@ from pydantic import Field, SecretStr, model_validator
 from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
 
 from tap_journeys.side_by_side import together
-from tap_journeys.sources.base import Source
+from tap_journeys.sources.base import Source, wrong_configuration
 from tap_journeys.sources.client import Client, ClosedError, MissingScopeError
 from tap_journeys.sources.hubspot_client import HubSpotStream, client_of
 from tap_journeys.sources.hubspot_kinds import KINDS, Kind, caster, defined_types, known_types
 from tap_journeys.sources.hubspot_lists import Forms, FormSubmissions, Owners, Pipelines
-from tap_journeys.sources.hubspot_objects import Objects
+from tap_journeys.sources.hubspot_objects import Objects, ObjectSettings
 from tap_journeys.sources.login import Login, OAuth, bearer
+from tap_journeys.sources.windows import moment
 
 if TYPE_CHECKING:
     from singer_sdk import Stream, Tap
@@ -64,12 +65,16 @@ class HubSpot(Source):
         )
 
     def streams(self, tap: Tap) -> list[Stream]:
+        try:
+            start = moment(tap.config.get("start_date"))
+        except ValueError:
+            raise wrong_configuration("start_date: must be a date or time in ISO 8601") from None
         client = client_of(self.base_url, self._login(), oauth=self.access_token is None)
-        types = dict(together(partial(_types, client), KINDS.values()))
+        found = dict(together(partial(_types, client), KINDS.values()))
         unread: dict[str, list[str]] = {}
-        for kind, found in types.items():
-            if isinstance(found, Exception):
-                unread.setdefault(str(found), []).append(f"hubspot_{kind.name}")
+        for kind, each in found.items():
+            if isinstance(each, Exception):
+                unread.setdefault(str(each), []).append(f"hubspot_{kind.name}")
         for why, names in unread.items():
             tap.logger.warning(
                 "Minimal schemas for %s, because the properties cannot be read: %s",
@@ -77,23 +82,17 @@ class HubSpot(Source):
                 why,
             )
         known: dict[Kind, Types] = {
-            kind: known_types(kind) if isinstance(found, Exception) else found
-            for kind, found in types.items()
+            kind: known_types(kind) if isinstance(each, Exception) else each
+            for kind, each in found.items()
         }
-        return [
-            *(
-                Objects(
-                    tap,
-                    client,
-                    kind,
-                    known[kind],
-                    line_items=caster(known[KINDS["line_items"]]),
-                    associations_every=timedelta(hours=self.associations_every_h),
-                )
-                for kind in KINDS.values()
-            ),
-            *(each(tap, client) for each in (Forms, FormSubmissions, Pipelines, Owners)),
-        ]
+        settings = ObjectSettings(
+            start, timedelta(hours=self.associations_every_h), caster(known[KINDS["line_items"]])
+        )
+        objects = (
+            Objects(tap, client, kind, types, settings=settings) for kind, types in known.items()
+        )
+        lists = (Forms(tap, client), Pipelines(tap, client), Owners(tap, client))
+        return [*objects, *lists, FormSubmissions(tap, client, start=start)]
 
     def check(self, tap: Tap) -> Iterator[tuple[str, str]]:
         """Ask each stream for one row."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
 
 from tap_journeys.sources.base import Page
-from tap_journeys.sources.client import NotThereError
+from tap_journeys.sources.client import Client, NotThereError
 from tap_journeys.sources.hubspot_client import SCOPES, HubSpotStream, Row, next_of
 from tap_journeys.sources.windows import EPOCH, follow, moment, written
+
+if TYPE_CHECKING:
+    from singer_sdk import Tap
 
 PAGE_SUBMISSIONS = 50  # the documented maximum
 LOOKBACK = timedelta(minutes=10)
@@ -128,14 +131,17 @@ class FormSubmissions(HubSpotStream):
         th.Property("fields", th.ObjectType(additional_properties=True)),
     ).to_dict()
 
+    def __init__(self, tap: Tap, client: Client, *, start: datetime | None) -> None:
+        super().__init__(tap, client)
+        self._start = start
+
     def look(self) -> None:
         self.client.get(Forms.address, {"limit": 1})
 
     def parts(self, bookmark: Mapping[str, Any]) -> Iterator[Row | None]:
         self._begun = datetime.now(UTC)
         self._newest = moment(bookmark.get("replication_key_value"))
-        start = self.config.get("start_date")
-        known = (self._newest and self._newest - LOOKBACK, moment(start) if start else None)
+        known = (self._newest and self._newest - LOOKBACK, self._start)
         self._since = max([each for each in known if each is not None], default=EPOCH)
         for archived in ("false", "true"):
             for forms in self.listed(Forms.address, archived=archived, **Forms.params):

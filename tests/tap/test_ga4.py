@@ -270,9 +270,11 @@ def test_a_restart_does_not_begin_at_the_beginning(bigquery: BigQuery, export: E
     state = last_state(run(config(bigquery)))
     assert state["bookmarks"]["ga4_events"]["replication_key_value"] == "20260311"
     bigquery.faults.on_request.clear()
+    bigquery.refusals.clear()
     bigquery.forget_requests()
     run(config(bigquery), state)
-    assert asked(bigquery) == ["events_20260312", "events_20260313"]
+    # side by side, and a reader of the first run may end late
+    assert set(asked(bigquery)) == {"events_20260312", "events_20260313"}
 
 
 @pytest.mark.usefixtures("short_waits")

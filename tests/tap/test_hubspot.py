@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,10 +17,12 @@ from singer_sdk.testing.suites import tap_stream_attribute_tests, tap_stream_tes
 from mapper_journeys.lines import LineMapper
 from mapper_journeys.settings import load
 from tap_journeys.sources.hubspot_kinds import KINDS, caster
+from tap_journeys.sources.windows import written
 from tap_journeys.tap import TapJourneys
 from tests.sandbox.base import Answer, Request
 from tests.sandbox.hubspot import HubSpot
 from tests.tap.hubspot_runs import PAST, account, run, settings
+from tests.tap.running import command
 
 LATER = "2026-02-20T00:00:00Z"
 
@@ -110,6 +114,14 @@ def test_start_date_leaves_out_what_is_older(hubspot: HubSpot) -> None:
     new = hubspot.world.add("contacts", {}, at=LATER)
     done = run(hubspot, config={**settings(hubspot), "start_date": "2026-02-01T00:00:00Z"})
     assert done.ids("contacts") == {new} - {old, gone}
+
+
+def test_a_start_date_that_is_none_is_a_wrong_setting(tmp_path: Path) -> None:
+    done = command(
+        tmp_path, config={"sources": {"hubspot": {"access_token": "t"}}, "start_date": "x"}
+    )
+    assert done.returncode == 2
+    assert "start_date: must be a date or time in ISO 8601" in done.stderr
 
 
 def test_more_than_10000_objects_of_one_second_are_all_read(hubspot: HubSpot) -> None:
@@ -246,6 +258,24 @@ def test_a_row_that_the_index_shows_after_a_newer_one_is_read(hubspot: HubSpot) 
     state = run(hubspot).state
     late = hubspot.world.add("contacts", {}, at="2026-02-19T23:55:00Z")
     assert late in run(hubspot, state).ids("contacts")
+
+
+def test_the_last_minutes_are_not_read_again_for_ever(hubspot: HubSpot) -> None:
+    contact = hubspot.world.add("contacts", {}, at=LATER)
+    state = run(hubspot).state
+    second = run(hubspot, state)
+    assert second.ids("contacts") == {contact}
+    bookmark = second.state["bookmarks"]["hubspot_contacts"]
+    found_at = datetime.fromisoformat(bookmark["found_at"])
+    bookmark["found_at"] = written(found_at - timedelta(minutes=11))
+    third = run(hubspot, second.state)
+    assert third.ids("contacts") == {contact}  # what the index was late with would be there now
+    fourth = run(hubspot, third.state)
+    assert fourth.ids("contacts") == set()
+    newer = hubspot.world.add("contacts", {}, at="2026-02-20T00:00:00.001Z")
+    fifth = run(hubspot, fourth.state)
+    assert fifth.ids("contacts") == {newer}
+    assert run(hubspot, fifth.state).ids("contacts") == {contact, newer}
 
 
 def test_what_is_archived_comes_once_more_with_its_flag(hubspot: HubSpot) -> None:

@@ -43,10 +43,11 @@ def fill(hubspot: HubSpot, count: int = 450) -> dict[str, set[str]]:
     world = hubspot.world
     truth: dict[str, set[str]] = {name: set() for name in NAMES}
     for number in range(count):
-        person = world.add("contacts", {"email": EMAIL if number == 7 else f"{number}@x"}, at=PAST)
+        at = f"2026-01-05T{number // 60:02}:{number % 60:02}:00Z"  # most before the last minutes
+        person = world.add("contacts", {"email": EMAIL if number == 7 else f"{number}@x"}, at=at)
         truth["contacts"].add(person)
         for name in ("deals", "tickets", "emails") if number % 3 == 0 else ():
-            other = world.add(name, {}, at=PAST)
+            other = world.add(name, {}, at=at)
             world.associate(name, other, "contacts", person)
             truth[name].add(other)
     truth["companies"] = {world.add("companies", {"domain": "acme.test"}, at=PAST)}
@@ -96,7 +97,8 @@ def test_a_run_that_is_killed_at_any_request_loses_nothing(hubspot: HubSpot) -> 
 def test_what_changed_while_a_run_was_killed_is_read_after_its_rest(hubspot: HubSpot) -> None:
     fill(hubspot)
     last = max(row.id for row in hubspot.world.listed("contacts"))
-    cursor = {"since": None, "until": "2026-01-05T00:00:00.000000Z", "after_id": last - 1}
+    at = "2026-01-05T00:00:00.000000Z"
+    cursor = {"since": None, "until": at, "after_id": last - 1, "found_at": at}
     state = {"bookmarks": {"hubspot_contacts": {"cursor": cursor}}}
     first = min(row.id for row in hubspot.world.listed("contacts"))
     hubspot.world.update("contacts", first, {"jobtitle": "CEO"}, at="2026-02-20T00:00:00Z")

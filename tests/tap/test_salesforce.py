@@ -298,7 +298,7 @@ def test_objects_are_read_side_by_side_but_never_too_many_at_once(salesforce, mo
     run(settings(salesforce))
     took = time.monotonic() - began
     assert 8 <= max(most) <= salesforce_api.AT_ONCE
-    assert took < len(most) * 0.1 / 4
+    assert took < len(most) * 0.1 / 2.5  # one after the other it would be all of it
 
 
 def test_a_check_says_what_is_used_and_what_is_not_seen(salesforce):
