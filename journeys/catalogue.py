@@ -80,16 +80,22 @@ def item_links(events: Iterable[JourneyEvent]) -> dict[str, tuple[str, ...]]:
 
     Of each record of a source the latest link counts, and what several records say adds up: a deal
     that names all its products says so once, its lines say it one by one. A link without a product
-    takes back what its record said before.
+    takes back what its record said before. Links of one record and one moment add up, too: they
+    come from several rules.
     """
-    latest: dict[tuple[str, str, str], JourneyEvent] = {}
+    latest: dict[tuple[str, str, str], list[JourneyEvent]] = {}
     for event in events:
         for item in (s.id for s in event.scopes if s.grain == "item"):
-            key = (item, event.source, event.source_key)
-            if key not in latest or _when(latest[key]) < _when(event):
-                latest[key] = event
+            known = latest.setdefault((item, event.source, event.source_key), [])
+            if known and known[0].occurred_at < event.occurred_at:
+                known.clear()
+            if not known or known[0].occurred_at == event.occurred_at:
+                known.append(event)
     links: dict[str, dict[str, None]] = {}
-    for (item, _, _), event in sorted(latest.items(), key=lambda each: _when(each[1])):
+    for item, event in sorted(
+        ((item, event) for (item, _, _), found in latest.items() for event in found),
+        key=lambda each: _when(each[1]),
+    ):
         products = (s.id for s in event.scopes if s.grain == "product")
         links.setdefault(item, {}).update(dict.fromkeys(products))
     return {item: tuple(products) for item, products in links.items()}

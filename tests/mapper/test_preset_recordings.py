@@ -154,3 +154,22 @@ def test_zendesk_reads_the_tables_of_another_extractor():
     assert len(closed) == sum(each["status"] == "closed" for each in tickets) > 0
     people = of_type["account_joined"] + of_type["profile_observed"]
     assert people == sum(each["role"] == "end-user" for each in users) > 0
+
+
+@needs_fixtures
+def test_our_zendesk_preset_reads_what_its_exports_answered():
+    streams: dict[str, list[dict]] = {}
+    for path in sorted((FIXTURES / "zendesk").glob("zenpy-*Incremental*/*cursor.json_200.json")):
+        for call in json.loads(path.read_text()):
+            for kind in {"tickets", "users"} & call["response"].keys():
+                streams.setdefault(f"zendesk_{kind}", []).extend(call["response"][kind])
+    made, counts = mapped("zendesk", streams)
+    assert counts.set_aside == 0
+    tickets = {str(each["id"]): each for each in streams["zendesk_tickets"]}
+    of_type = {each["source_key"]: each for each in made if each["event_type"] == "ticket_opened"}
+    assert of_type.keys() == {key for key, each in tickets.items() if each["status"] != "deleted"}
+    assert len(of_type) > 50
+    for key, event in of_type.items():
+        assert event["subject"] == f"zendesk_user:{tickets[key]['requester_id']}"
+    people = types_of(made)["profile_observed"] + types_of(made)["account_joined"]
+    assert people == sum(each["role"] == "end-user" for each in streams["zendesk_users"]) > 500

@@ -289,6 +289,16 @@ def test_what_happens_to_an_item_counts_for_its_owner_whoever_that_is_now(kept):
     assert kept.ask("select subject from journey_stages") == [("email:bo@acme.test",)]
 
 
+def test_links_that_two_rules_make_of_one_record_add_up(kept):
+    ticket = {"grain": "item", "id": "ticket:9"}
+    whose = record(1, "scope_linked", subject="email:ana@acme.test", scopes=[ticket])
+    products = [ticket, {"grain": "product", "id": "P"}]
+    about = record(1, "scope_linked", event_id=f"{0:032x}", subject=None, scopes=products)
+    opened = record(2, "ticket_opened", subject=None, scopes=[ticket])
+    sync(kept, SCHEMA, whose, about, opened)
+    assert kept.ask("select subject, product from journey_stages") == [("email:ana@acme.test", "P")]
+
+
 def test_lines_of_an_order_add_up_and_one_that_is_deleted_counts_no_more(kept):
     deal = {"grain": "item", "id": "deal:1"}
 
