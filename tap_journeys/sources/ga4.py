@@ -110,7 +110,8 @@ class GA4(Source):
 
     def _reports(self, tap: Tap, login: Login, since: datetime | None) -> list[Stream]:
         judge = judge_reports(READ_REPORTS, VIEWER)
-        client = self._client(DATA, login, judge, Bucket(AT_ONCE, 1))
+        # it counts tokens and reports in the making; the bucket lets all wait together
+        client = self._client(DATA, login, judge, Bucket(100, 1))
         rows = [ReportRows(tap, client, self.property_id, each, since) for each in self.reports]
         for each in rows:
             each.width = max(1, AT_ONCE // len(rows))

@@ -7,6 +7,8 @@ import json
 import logging
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Mapping
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -49,6 +51,14 @@ def records(messages: list[dict[str, Any]], stream: str | None = None) -> list[d
 
 def last_state(messages: list[dict[str, Any]]) -> dict[str, Any]:
     return [message["value"] for message in messages if message["type"] == "STATE"][-1]
+
+
+def wait_for_readers(seconds: float = 10.0) -> None:
+    """Return when no thread of an ended run asks for anything; a process would end them itself."""
+    end = time.monotonic() + seconds
+    for thread in threading.enumerate():
+        if thread.name.endswith(("(_read)", "(_plan)", "(run)")):
+            thread.join(max(0.0, end - time.monotonic()))
 
 
 @dataclass

@@ -20,7 +20,7 @@ from tests.sandbox.bigquery import REASONS, BigQuery
 from tests.sandbox.bigquery_world import Export, Row, event
 from tests.sandbox.google_login import SCOPE
 from tests.sandbox.server import Sandbox
-from tests.tap.running import command, last_state, records, run
+from tests.tap.running import command, last_state, records, run, wait_for_readers
 
 FIRST = datetime(2026, 3, 1, 9, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -34,6 +34,7 @@ def bigquery() -> Iterator[BigQuery]:
         sandbox.clock.set("2026-03-01T12:00:00Z")
         sandbox.bigquery.limits.off = True
         yield sandbox.bigquery
+        wait_for_readers()
 
 
 @pytest.fixture

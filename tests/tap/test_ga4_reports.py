@@ -19,7 +19,7 @@ from tap_journeys.tap import TapJourneys
 from tests.sandbox.bigquery import BigQuery
 from tests.sandbox.bigquery_world import Export, Row, event
 from tests.sandbox.server import Sandbox
-from tests.tap.running import command, last_state, records, run
+from tests.tap.running import command, last_state, records, run, wait_for_readers
 
 NOW = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
 DAYS = 5  # days with events, up to yesterday
@@ -34,6 +34,7 @@ def bigquery() -> Iterator[BigQuery]:
         sandbox.clock.set(NOW)
         sandbox.bigquery.limits.off = True
         yield sandbox.bigquery
+        wait_for_readers()
 
 
 @pytest.fixture
