@@ -104,7 +104,9 @@ def test_a_killed_process_loses_nothing(salesforce, tmp_path):
     assert run.returncode == -9
     lines = [json.loads(line) for line in stdout.splitlines() if line.endswith(b"}")]
     stored = before_last_state(lines)
-    assert last_of(stored + messages(again(tmp_path, config, stored))) == truth(salesforce)
+    done = again(tmp_path, config, stored)
+    assert done.returncode == 0, done.stderr
+    assert last_of(stored + messages(done)) == truth(salesforce)
 
 
 # -- faults --------------------------------------------------------------------------------------
