@@ -13,6 +13,7 @@ TOP_LEVEL: tuple[str, ...] = (
     "identity",
     "accounts",
     "consent",
+    "experience",
     "start_date",
     "as_of",
     "fail_on_refused",

@@ -102,6 +102,7 @@ def erase(ledger: Ledger, ids: list[str], salt: bytes, receipt: Receipt) -> None
     kept = [body for event in held if (body := forgotten.event(event)) is not None]
     store.replace_events(event_rows((stored(body.decode()), body) for body in kept))
     receipt.events_redacted = len(kept)
+    store.experience.start_over()  # it may hold their journeys as they were
     receipt.removed |= erasure.rows(ids)
     unmapped = [
         row[:3] for row in erasure.unmapped_keys() if forgotten.keeps_out(UnmappedRow(*row))

@@ -22,6 +22,7 @@ from singer_sdk.exceptions import ConfigValidationError
 from journeys.settings import BUILT_IN, TOP_LEVEL
 from target_journeys.destinations import DESTINATIONS
 from target_journeys.destinations.base import Destination
+from target_journeys.experience_settings import ExperienceSettings
 from target_journeys.people_settings import AccountSettings, ConsentSettings, IdentitySettings
 from target_journeys.policy import Policy
 
@@ -64,6 +65,10 @@ class Settings(BaseModel):
     consent: ConsentSettings = Field(
         default_factory=ConsentSettings,
         description="What a person must have consented to; each destination has its own `purpose`.",
+    )
+    experience: ExperienceSettings = Field(
+        default_factory=ExperienceSettings,
+        description="How journeys are counted, and when a difference is an experience gap.",
     )
     as_of: AwareDatetime | None = Field(
         None,

@@ -20,6 +20,7 @@ from singer_sdk.exceptions import (
 from singer_sdk.helpers.capabilities import PluginCapabilities
 from singer_sdk.singerlib.exceptions import InvalidInputLine
 
+from target_journeys.experience import Experience
 from target_journeys.ledger import Ledger
 from target_journeys.outbox import Outbox, Sent
 from target_journeys.reader import Reader
@@ -70,6 +71,7 @@ class TargetJourneys(Target):
         self.outbox = Outbox(settings.active_destinations())
         moment = settings.moment(datetime.now(UTC))
         self.ledger = Ledger(self.store, model, self.outbox, moment, policy)
+        self.experience = Experience(self.store, model, settings.experience)
         self.keys: dict[str, list[str]] = {}  # stream → key properties, from its SCHEMA
         self.unused: Counter[str] = Counter()  # stream without a rule → records
         self.sent = Sent()
@@ -144,8 +146,10 @@ class TargetJourneys(Target):
 
     def process_endofpipe(self) -> None:
         """Commit what is left, let time do its part, tell the destinations."""
+        self.experience.prepare()
         self.ledger.close_run()
         self._acknowledge()
+        self.experience.update()
         if self.unused and "journey_events" not in self.keys:
             self.logger.warning(
                 "target-journeys received stream '%s', but it stores 'journey_events' only. "

@@ -12,6 +12,7 @@ from sqlite_utils import Database
 
 from target_journeys.stores.base import Appended, EventRow, StoreError, UnmappedRow
 from target_journeys.stores.sqlite_erasure import SQLiteErasure
+from target_journeys.stores.sqlite_experience import SQLiteExperience
 from target_journeys.stores.sqlite_identities import SQLiteIdentities
 from target_journeys.stores.sqlite_outbox import SQLiteOutbox
 from target_journeys.stores.sqlite_schema import (
@@ -69,6 +70,7 @@ class SQLiteStore:
             self.identities = SQLiteIdentities(connection)
             self.erasure = SQLiteErasure(connection, path)
             self.outbox = SQLiteOutbox(connection)
+            self.experience = SQLiteExperience(connection)
             connection.execute(f"pragma page_size = {PAGE_BYTES}")  # of a new file
             connection.execute("pragma journal_mode = wal")
             connection.execute("pragma synchronous = normal")
@@ -309,14 +311,18 @@ class SQLiteStore:
 
     def keep_stages(self, rows: Iterable[Sequence[object]]) -> None:
         """Insert or replace stage records."""
-        self.connection.executemany(_UPSERT_STAGE, rows)
+        changed = list(rows)
+        self.experience.remember(row[:4] for row in changed)
+        self.connection.executemany(_UPSERT_STAGE, changed)
 
     def drop_stages(self, keys: Iterable[Sequence[object]]) -> None:
         """Delete stage records by (subject, grain, scope id, episode)."""
+        gone = list(keys)
+        self.experience.remember(gone)
         self.connection.executemany(
             "delete from journey_stages where subject = ? and scope_grain = ? and scope_id = ? "
             "and episode = ?",
-            keys,
+            gone,
         )
 
     def keep_visits(self, rows: Iterable[Sequence[object]]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
+from journeys.measures import Journey, Key
+
 migrations = Migrations("product-journeys")
 
 FIRST_STAGE_COLUMNS: tuple[str, ...] = (  # those of the first migration
@@ -80,6 +82,39 @@ TEAM_COLUMNS: tuple[str, ...] = (
     "new",
     "silent",
     "next_check_at",
+)
+
+COUNTED_COLUMNS: tuple[str, ...] = Journey._fields  # of journey_stages
+MEASURE_COLUMNS: tuple[str, ...] = Key._fields
+
+GAP_COLUMNS: tuple[str, ...] = (
+    "gap_id",
+    "rank",
+    "category",
+    "stage",
+    "channel",
+    "persona",
+    "product",
+    "period",
+    "type",
+    "topic",
+    "owner",
+    "kind",
+    "reach",
+    "hits",
+    "rate",
+    "rate_low",
+    "rate_high",
+    "reference",
+    "reference_from",
+    "severity",
+    "severity_low",
+    "p_adjusted",
+    "simpson",
+    "excess",
+    "value_at_risk",
+    "currency",
+    "score",
 )
 
 
@@ -279,5 +314,33 @@ def outbox_leases(db: Database) -> None:
         "started_at text not null, ended_at text not null, sent integer not null, "
         "refused integer not null, waiting integer not null, unknown integer not null, "
         "oldest_waiting text, stopped text, primary key (run, destination)) without rowid",
+    ):
+        db.execute(statement)
+
+
+@migrations(name="0007 experience")
+def experience(db: Database) -> None:
+    """Counters over all journeys, what changed since they were counted, and the gaps in them."""
+    texts = {"gap_id", "category", "stage", "channel", "persona", "product", "period", "type"}
+    texts |= {"topic", "owner", "kind", "reference_from", "currency", "simpson"}
+    integers = {"rank", "reach", "hits"}
+    gaps = ", ".join(
+        f"{name} {'text' if name in texts else 'integer' if name in integers else 'real'}"
+        for name in GAP_COLUMNS
+    )
+    keys = ", ".join(f"{name} text not null" for name in MEASURE_COLUMNS)
+    for statement in (
+        f"create table measures ({keys}, n integer not null, total integer not null, "
+        f"primary key ({', '.join(MEASURE_COLUMNS)})) without rowid",
+        "create table changed_since (subject text not null, scope_grain text not null, "
+        "scope_id text not null, episode integer not null, body text, "
+        "primary key (subject, scope_grain, scope_id, episode)) without rowid",
+        f"create table experience_gaps ({gaps}, primary key (gap_id)) without rowid",
+        "create index experience_gaps_category on experience_gaps (category)",
+        "create table gap_feasibility (gap_id text primary key, feasibility real not null, "
+        "note text) without rowid",
+        "create view gaps as select g.*, f.feasibility, f.note, "
+        "g.score * f.feasibility as priority from experience_gaps as g "
+        "left join gap_feasibility as f using (gap_id)",
     ):
         db.execute(statement)

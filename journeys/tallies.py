@@ -1,0 +1,197 @@
+"""From counters to trials and mishaps: how many had the chance, and how many met the trouble."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from journeys.measures import UNKNOWN
+
+LOWEST_PROMOTER = 9  # of an NPS; up to 6 is a detractor
+HIGHEST_DETRACTOR = 6
+SATISFIED = 0.7  # share of the scale from which an answer is a good one: 4 of 5, 5 of 7, 7 of 10
+CONTACTS = frozenset({"ticket_opened", "call_received", "chat_started", "complaint_made"})
+DETOURS = ("backward", "loop", "extra")
+ALL_CHANNELS = frozenset({"left", "entered", "journeys", "detour", "dwell"})  # have "" of their own
+NAMES = (  # the counters that trials are made of
+    "left",
+    "entered",
+    "reached",
+    "step",
+    "again",
+    "journeys",
+    "detour",
+    "promise",
+    "nps",
+    "csat",
+    "ces",
+    "roadblock",
+    "repeat",
+    "touch",
+    "dwell",
+    "funnel",
+)
+TRIAL, MISHAP, BOTH = (1, 0), (0, 1), (1, 1)
+Part = tuple[str, str, tuple[int, int]]  # type, topic, (counts as a trial, counts as a mishap)
+
+
+class Spot(NamedTuple):
+    """Where something may go wrong, and what; "" is all channels, personas or products."""
+
+    type: str
+    topic: str
+    stage: str
+    channel: str
+    persona: str
+    product: str
+
+
+@dataclass(slots=True)
+class Tally:
+    """How often it could have gone wrong and did: inside the period, and outside of it."""
+
+    n: float = 0
+    hits: float = 0
+    value: float = 0  # of the journeys that met it, in ten-thousandths
+    n_outside: float = 0
+    hits_outside: float = 0
+
+    def without(self, other: Tally) -> Tally:
+        """The rest: this one is the whole of which the other is a part."""
+        return Tally(
+            max(0, self.n - other.n),
+            max(0, self.hits - other.hits),
+            max(0, self.value - other.value),
+            max(0, self.n_outside - other.n_outside),
+            max(0, self.hits_outside - other.hits_outside),
+        )
+
+
+@dataclass(slots=True)
+class Tallies:
+    """All trials of one category."""
+
+    of: dict[Spot, Tally] = field(default_factory=dict)
+    # stage, persona → bucket → [inside, outside, value inside] of stays that went on
+    dwells: dict[tuple[str, str], dict[int, list[int]]] = field(default_factory=dict)
+    owners: dict[str, str] = field(default_factory=dict)  # roadblock → whose it is
+
+
+Counted = Iterable[tuple[Sequence[str], int, int, int, int]]  # key, n and total, inside and outside
+
+
+def tallies(counted: Counted) -> Tallies:
+    """Trials and mishaps of a category from its counters, whose keys begin as a ``Key``."""
+    found = Tallies()
+    base: dict[tuple[str, str, str, str], list[int]] = {}  # who could have met a roadblock
+    for (_, name, bucket, persona, stage, channel, product, *_), n, total, out, _ in counted:
+        if name == "dwell":
+            _dwell(found, bucket, stage, persona, (n, out, total))
+            continue
+        if name in ("entered", "reached"):
+            for place in places(name, persona, channel, product):
+                reached = base.setdefault((stage, *place), [0, 0])
+                reached[0] += n
+                reached[1] += out
+            continue
+        if name == "roadblock":
+            kind, _, owner = bucket.partition("|")
+            found.owners[kind] = owner
+        for type_, topic, (trial, mishap) in parts(name, bucket):
+            for place in places(name, persona, channel, product):
+                tally = found.of.setdefault(Spot(type_, topic, stage, *place), Tally())
+                tally.n += n * trial
+                tally.n_outside += out * trial
+                tally.hits += n * mishap
+                tally.hits_outside += out * mishap
+                tally.value += total * mishap
+    for spot, tally in found.of.items():
+        if spot.type == "roadblock":
+            tally.n, tally.n_outside = base.get(spot[2:], (0, 0))
+    return found
+
+
+def places(name: str, persona: str, channel: str, product: str) -> Iterator[tuple[str, str, str]]:
+    """(channel, persona, product) that a counter tells something about, beside its own."""
+    if product:
+        yield "", "", product
+        return
+    if name in ALL_CHANNELS or name == "reached":
+        channels = [channel] if channel != UNKNOWN else []
+    else:
+        channels = [""] if channel in ("", UNKNOWN) else ["", channel]
+    for each in channels:
+        yield each, "", ""
+        if persona:
+            yield each, persona, ""
+
+
+def parts(name: str, bucket: str) -> Iterator[Part]:
+    """What a counter says: of which trouble it is a trial, a mishap, or both."""
+    first, _, rest = bucket.partition("|")
+    if name == "left":
+        yield "drop_off", "", TRIAL if first == "progress" else BOTH
+    elif name == "step":
+        yield "detour", f"{first} again", TRIAL
+        if rest != "open":
+            yield "drop_off", first, TRIAL if rest == "progress" else BOTH
+    elif name == "again":
+        yield "detour", f"{first} again", MISHAP
+    elif name == "journeys":
+        for kind in DETOURS:
+            yield "detour", kind, TRIAL
+    elif name == "detour":
+        yield "detour", first, MISHAP
+    elif name == "promise" and rest != "open":
+        yield "promise", first, BOTH if rest == "missed" else TRIAL
+    elif name in ("nps", "csat", "ces"):
+        good = is_good(name, bucket)
+        if good is not None:
+            yield "feedback", name, TRIAL if good else BOTH
+    elif name == "roadblock":
+        yield "roadblock", first, MISHAP
+    elif name == "repeat":
+        yield "repeat", "", MISHAP
+    elif name == "touch" and first in CONTACTS:
+        yield "repeat", "", TRIAL
+    elif name == "funnel" and rest and not rest.endswith("|open"):
+        _, step, end = rest.split("|")
+        if end != "end":
+            yield "drop_off", f"{first}: {step}", BOTH if end == "stop" else TRIAL
+
+
+def _dwell(
+    found: Tallies, bucket: str, stage: str, persona: str, counted: tuple[int, int, int]
+) -> None:
+    kind, _, place = bucket.partition("|")
+    if kind != "progress":
+        return
+    for who in {"", persona}:
+        lengths = found.dwells.setdefault((stage, who), {})
+        counts = lengths.setdefault(int(place), [0, 0, 0])
+        for index, value in enumerate(counted):
+            counts[index] += value
+
+
+def score_of(bucket: str) -> tuple[float, float | None] | None:
+    """(score, best possible) of an answer's bucket; None where it is no number."""
+    first, _, scale = bucket.partition("/")
+    try:
+        return float(first), float(scale) if scale else None
+    except ValueError:
+        return None
+
+
+SCALES: Mapping[str, float] = {"nps": 10, "csat": 5, "ces": 7}  # where an answer names none
+
+
+def is_good(name: str, bucket: str) -> bool | None:
+    """Whether an answer is no mishap; None where it cannot be told."""
+    found = score_of(bucket)
+    if found is None:
+        return None
+    score, scale = found
+    if name == "nps":
+        return score > HIGHEST_DETRACTOR
+    return score >= SATISFIED * (scale or SCALES[name])

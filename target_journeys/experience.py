@@ -1,0 +1,104 @@
+"""Counts what journeys were like, keeps the counters true as they change, and finds the gaps."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+from journeys.gaps import ranked
+from journeys.measures import PERIODS, Counters, add, counting, measures
+from journeys.model import StageModel
+from target_journeys.counting import journey_of
+from target_journeys.experience_settings import ExperienceSettings
+from target_journeys.gaps import find, money_of, shown
+from target_journeys.stores.sqlite import SQLiteStore
+from target_journeys.stores.sqlite_experience import COUNTED
+
+VERSION = 1  # raised when journeys.measures counts something else
+WINDOW = "experience window"  # the note of the periods that the gaps are of
+AT_ONCE = 400_000  # counters that are held in memory, some 300 bytes each, before they are written
+
+logger = logging.getLogger("target-journeys.experience")
+
+
+class Experience:
+    """The analysis of one store."""
+
+    def __init__(
+        self, store: SQLiteStore, model: StageModel, settings: ExperienceSettings | None = None
+    ) -> None:
+        self.store = store
+        self.model = model
+        self.settings = settings or ExperienceSettings()
+        self.how = counting(model, PERIODS[self.settings.period])
+
+    def prepare(self) -> None:
+        """Before the last fold: do not remember what will be counted anew in any case."""
+        known = self.store.note("model")
+        experience = self.store.experience
+        if experience.is_counted() and (
+            known != self.model.hash or self.store.note(COUNTED) != self._name()
+        ):
+            experience.start_over()
+
+    def update(self) -> set[str]:
+        """Bring counters and gaps up to date; tells the categories that were touched."""
+        if not self.settings.enabled:
+            return set()
+        experience = self.store.experience
+        with self.store.transaction():
+            touched = self.count()
+            if touched:
+                periods = self.recent()
+                if self.store.note(WINDOW) != shown(periods):  # then all gaps are of the past
+                    touched = {*touched, *experience.categories()}
+                    self.store.keep_note(WINDOW, shown(periods))
+                for category in sorted(touched):
+                    rows = find(self.store, self.model, self.settings, category, periods)
+                    experience.keep_gaps(category, rows)
+                worths = {
+                    category: money_of(experience.worth(category)).mean
+                    for category in experience.categories()
+                }
+                experience.rank_gaps(ranked(experience.excesses(), worths))
+        return touched
+
+    def recent(self) -> list[str]:
+        """The periods that are looked at for gaps."""
+        return self.store.experience.periods()[-self.settings.recent :]
+
+    # -- counting --------------------------------------------------------------------------
+
+    def count(self) -> set[str]:
+        """Count what changed, or everything if that was never done, within a transaction."""
+        experience = self.store.experience
+        if self.store.note(COUNTED) == self._name():
+            return self._count_changes()
+        experience.clear()
+        experience.forget_changes()
+        counters: Counters = {}
+        for row in experience.journeys():
+            add(counters, measures(journey_of(row), self.how), 1)
+            if len(counters) >= AT_ONCE:
+                experience.add(counters)
+                counters = {}
+        experience.add(counters)
+        self.store.keep_note(COUNTED, self._name())
+        return set(experience.categories())
+
+    def _count_changes(self) -> set[str]:
+        experience = self.store.experience
+        counters: Counters = {}
+        for before, now in experience.changed():
+            if before is not None:
+                add(counters, measures(journey_of(before), self.how), -1)
+            if now is not None:
+                add(counters, measures(journey_of(now), self.how), 1)
+        experience.forget_changes()
+        experience.add(counters)
+        return {key[0] for key, (n, total) in counters.items() if n or total}
+
+    def _name(self) -> str:
+        """What the counters depend on beside the journeys."""
+        stages = [(stage.name, stage.side) for stage in self.model.stages]
+        return json.dumps([VERSION, self.settings.period, stages])

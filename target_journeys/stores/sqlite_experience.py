@@ -1,0 +1,180 @@
+"""Counters of the analysis, what changed since they were counted, and the gaps found in them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from target_journeys.stores.sqlite_schema import (
+    COUNTED_COLUMNS,
+    GAP_COLUMNS,
+    MEASURE_COLUMNS,
+)
+
+COUNTED = "experience"  # the note that is there once everything was counted
+_KEYS = ", ".join(MEASURE_COLUMNS)
+_ADD = (
+    f"insert into measures ({_KEYS}, n, total) values ({', '.join('?' * len(MEASURE_COLUMNS))}, "
+    f"?, ?) on conflict ({_KEYS}) do update set n = n + excluded.n, total = total + excluded.total"
+)
+_DROP = "delete from measures where n = 0 and " + " and ".join(
+    f"{name} = ?" for name in MEASURE_COLUMNS
+)
+_REMEMBER = (
+    "insert or ignore into changed_since (subject, scope_grain, scope_id, episode, body) "
+    f"select ?1, ?2, ?3, ?4, (select json_array({', '.join(COUNTED_COLUMNS)}) "
+    "from journey_stages where subject = ?1 and scope_grain = ?2 and scope_id = ?3 "
+    "and episode = ?4)"
+)
+
+
+class SQLiteExperience:
+    """What of the store belongs to the analysis of the experience; nothing but SQL."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    # -- what changed ----------------------------------------------------------------------
+
+    def is_counted(self) -> bool:
+        """Whether there are counters, so that changes have to be remembered."""
+        found = self.connection.execute(
+            "select exists(select 1 from notes where name = ?)", (COUNTED,)
+        ).fetchone()
+        return bool(found[0])
+
+    def remember(self, keys: Iterable[Sequence[object]]) -> None:
+        """Keep journeys that are about to change as they were counted; the first word holds."""
+        if self.is_counted():
+            self.connection.executemany(_REMEMBER, keys)
+
+    def changed(self) -> Iterator[tuple[list[object] | None, tuple[object, ...] | None]]:
+        """Journeys that changed, (as counted, as it is now), in the order of COUNTED_COLUMNS."""
+        columns = ", ".join(f"s.{name}" for name in COUNTED_COLUMNS)
+        found = self.connection.execute(
+            f"select c.body, {columns} from changed_since as c left join journey_stages as s "
+            "using (subject, scope_grain, scope_id, episode)"
+        )
+        for body, *now in found:
+            yield None if body is None else json.loads(body), None if now[0] is None else tuple(now)
+
+    def forget_changes(self) -> None:
+        """All that changed is counted."""
+        self.connection.execute("delete from changed_since")
+
+    def start_over(self) -> None:
+        """Let the next analysis count everything anew."""
+        self.connection.execute("delete from notes where name = ?", (COUNTED,))
+        self.connection.execute("delete from changed_since")
+
+    def journeys(self, category: str | None = None) -> Iterator[tuple[object, ...]]:
+        """All journeys, or those of a category, in the order of COUNTED_COLUMNS."""
+        where = "" if category is None else "where coalesce(category, '') = ?"
+        return self.connection.execute(
+            f"select {', '.join(COUNTED_COLUMNS)} from journey_stages {where}",
+            () if category is None else (category,),
+        )
+
+    # -- counters --------------------------------------------------------------------------
+
+    def clear(self) -> None:
+        """Forget all counters."""
+        self.connection.execute("delete from measures")
+
+    def add(self, counters: Mapping[tuple[str, ...], Sequence[int]]) -> None:
+        """Add to the counters; what comes to nothing is dropped."""
+        changes = [(key, n, total) for key, (n, total) in sorted(counters.items()) if n or total]
+        self.connection.executemany(_ADD, ((*key, n, total) for key, n, total in changes))
+        self.connection.executemany(_DROP, (key for key, n, _ in changes if n < 0))
+
+    def categories(self) -> list[str]:
+        """The categories that have counters."""
+        found = self.connection.execute("select distinct category from measures order by 1")
+        return [category for (category,) in found]
+
+    def periods(self) -> list[str]:
+        """The periods that have counters, first to last."""
+        found = self.connection.execute("select distinct period from measures order by 1")
+        return [period for (period,) in found]
+
+    def counters(
+        self, category: str, names: Iterable[str] = ()
+    ) -> Iterator[tuple[tuple[str, ...], int, int]]:
+        """(key in the order of MEASURE_COLUMNS, n, total) of a category, all or of some names."""
+        wanted = list(names)
+        more = "and name in (select value from json_each(?))" if wanted else ""
+        for *key, n, total in self.connection.execute(
+            f"select {_KEYS}, n, total from measures where category = ? {more}",
+            (category, json.dumps(wanted)) if wanted else (category,),
+        ):
+            yield tuple(key), n, total
+
+    def inside_and_outside(
+        self, category: str, names: Iterable[str], periods: Iterable[str]
+    ) -> Iterator[tuple[tuple[str, ...], int, int, int, int]]:
+        """Counters of a category, summed over the given periods and over all others.
+
+        (key without its period, n and total inside, n and total outside).
+        """
+        keys = ", ".join(MEASURE_COLUMNS[:-1])
+        for *key, n, total, n_outside, total_outside in self.connection.execute(
+            f"select {keys}, sum(iif(i.value is null, 0, n)), sum(iif(i.value is null, 0, total)), "
+            "sum(iif(i.value is null, n, 0)), sum(iif(i.value is null, total, 0)) from measures "
+            "left join json_each(?1) as i on i.value = period "
+            f"where category = ?2 and name in (select value from json_each(?3)) group by {keys}",
+            (json.dumps(list(periods)), category, json.dumps(list(names))),
+        ):
+            yield tuple(key), n, total, n_outside, total_outside
+
+    def worth(self, category: str) -> list[tuple[str, int, int]]:
+        """(currency, journeys with a value in it, the sum) of a category."""
+        return self.connection.execute(
+            "select bucket, sum(n), sum(total) from measures "
+            "where category = ? and name = 'value' group by bucket",
+            (category,),
+        ).fetchall()
+
+    # -- gaps ------------------------------------------------------------------------------
+
+    def keep_gaps(self, category: str, rows: Iterable[Sequence[object]]) -> None:
+        """Put the gaps of a category in the place of those that were there."""
+        self.connection.execute("delete from experience_gaps where category = ?", (category,))
+        self.connection.executemany(
+            f"insert into experience_gaps ({', '.join(GAP_COLUMNS)}) "
+            f"values ({', '.join('?' * len(GAP_COLUMNS))})",
+            rows,
+        )
+
+    def excesses(self) -> list[tuple[str, str, float]]:
+        """(gap, category, excess) of all gaps."""
+        return self.connection.execute(
+            "select gap_id, category, excess from experience_gaps"
+        ).fetchall()
+
+    def rank_gaps(self, ranks: Iterable[tuple[str, int, float]]) -> None:
+        """Write down (gap, rank, score)."""
+        self.connection.executemany(
+            "update experience_gaps set rank = ?2, score = ?3 where gap_id = ?1", ranks
+        )
+
+    def gaps(self, gap_id: str | None = None) -> list[tuple[object, ...]]:
+        """All gaps, or one, in the order of GAP_COLUMNS, the worst first."""
+        where = "" if gap_id is None else "where gap_id = ?"
+        return self.connection.execute(
+            f"select {', '.join(GAP_COLUMNS)} from experience_gaps {where} order by rank",
+            () if gap_id is None else (gap_id,),
+        ).fetchall()
+
+    def feasibility(self) -> dict[str, tuple[float, str | None]]:
+        """Gap → how feasible people say a remedy is, and what they noted."""
+        found = self.connection.execute("select gap_id, feasibility, note from gap_feasibility")
+        return {gap_id: (feasibility, note) for gap_id, feasibility, note in found}
+
+    def keep_feasibility(self, gap_id: str, feasibility: float | None, note: str | None) -> None:
+        """Write down what people say about a gap, or take it back (None)."""
+        self.connection.execute("delete from gap_feasibility where gap_id = ?", (gap_id,))
+        if feasibility is not None:
+            self.connection.execute(
+                "insert into gap_feasibility values (?, ?, ?)", (gap_id, feasibility, note)
+            )
