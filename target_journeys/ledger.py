@@ -15,6 +15,7 @@ from journeys.catalogue import Catalogue, index_aliases
 from journeys.consent import allows
 from journeys.event import JourneyEvent, Product, isoformat, version_key
 from journeys.fold import Folded, fold_subject
+from journeys.lanes import Lane, lanes
 from journeys.model import FACTS, StageModel
 from journeys.team import BuyingTeam, Known, fold_account
 from target_journeys.events import arrived, decode_many, stored
@@ -343,6 +344,15 @@ class Ledger:
         self._touched.accounts.update(accounts)
         self._read_all = True
         self._fold()
+
+    def lanes_of(self, subject: str) -> dict[tuple[str, str], Lane]:
+        """What happened in each journey of a subject, by its canonical id."""
+        view = self.store.customers_of([subject]).get(subject)
+        kind = str(view[1]) if view else PEOPLE
+        self._read_all = True
+        events = self._events_of(self.identities.ids_of([subject], kind), kind, ())
+        self._load_items(events)
+        return lanes(self.model, self._catalogue, events.get(subject, ()), self.as_of)
 
     def abandon(self) -> None:
         """Forget what is not committed."""
