@@ -15,12 +15,15 @@ from target_journeys.report.portfolio import HEADLINES, as_mapping, portfolio
 from target_journeys.report.swimlanes import axis_of, drawn
 from target_journeys.stores.sqlite import SQLiteStore
 
+TITLE = "Customer journeys"
 TEAMS_SHOWN = 100
 CATEGORIES_SHOWN = 300  # rows of the portfolio that need no search
 CUSTOMERS_SHOWN = 3  # those with the most at once, as examples
 
 
-def report(ledger: Ledger, subjects: Sequence[str] = (), *, title: str = "Customer journeys") -> str:
+def report(
+    ledger: Ledger, subjects: Sequence[str] = (), *, title: str = "Customer journeys"
+) -> str:
     """The page. With ``subjects`` (any ids of people or accounts) it shows them and nothing else.
 
     Raises ``LookupError`` with the id of whom the store does not know.
@@ -36,7 +39,7 @@ def report(ledger: Ledger, subjects: Sequence[str] = (), *, title: str = "Custom
         views = [portfolio_view(store), *example_views(ledger), teams_view(store, ledger.model)]
     return render(
         {
-            "title": title,
+            "title": TITLE,
             "as_of": isoformat(as_of),
             "journeys": store.sizes()[1],
             "people": counts.get("people", 0),

@@ -28,7 +28,7 @@ class Row:
 
     def add(self, standing: Standing) -> None:
         """Count journeys that stand in one way."""
-        count = standing.count
+        count = standing.journeys
         self.journeys += count
         if standing.headline is not None:
             self.headlines[standing.headline] += count

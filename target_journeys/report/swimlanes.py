@@ -72,9 +72,7 @@ def axis_of(journeys: Iterable[Mapping[str, Any]], as_of: datetime) -> Axis:
     return Axis(first, max(last, first + timedelta(hours=1)))
 
 
-def drawn(
-    axis: Axis, episodes: Sequence[Mapping[str, Any]], lane: Lane, now: datetime
-) -> Drawn:
+def drawn(axis: Axis, episodes: Sequence[Mapping[str, Any]], lane: Lane, now: datetime) -> Drawn:
     """All episodes of one journey as blocks and marks."""
     stages: list[Block] = []
     for journey in episodes:

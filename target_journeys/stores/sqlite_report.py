@@ -16,7 +16,7 @@ class Standing(NamedTuple):
     condition: str | None
     outcome: str | None
     evidence: str | None
-    count: int
+    journeys: int
 
 
 class SQLiteReport:
@@ -28,7 +28,9 @@ class SQLiteReport:
     def standings(self) -> Iterator[Standing]:
         """Journeys by category, product, headline, condition and outcome."""
         names = ", ".join(Standing._fields[:-1])
-        for row in self.connection.execute(f"select {names}, count(*) from journey_stages group by {names}"):
+        for row in self.connection.execute(
+            f"select {names}, count(*) from journey_stages group by {names}"
+        ):
             yield Standing(*row)
 
     def people(self) -> dict[str, int]:
@@ -39,7 +41,7 @@ class SQLiteReport:
         """The people with the most open journeys, those of most first."""
         return list(
             self.connection.execute(
-                "select subject, open_journeys from customers where kind = 'people' "
+                "select subject, open_journeys from customers where kind = 'people' and journeys > 0 "
                 "order by open_journeys desc, subject limit ?",
                 [limit],
             )
