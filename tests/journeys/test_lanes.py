@@ -30,7 +30,7 @@ def event(day: float, event_type: str, product: str = "A", **properties: str) ->
 
 @pytest.fixture(scope="module")
 def laid_out():
-    model = load(None)
+    model = load("standard")
     return lambda *events, as_of=30: lanes(
         model, Catalogue(), events, START + timedelta(days=as_of)
     )
