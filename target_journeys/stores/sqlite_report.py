@@ -41,8 +41,8 @@ class SQLiteReport:
         """The people with the most open journeys, those of most first."""
         return list(
             self.connection.execute(
-                "select subject, open_journeys from customers "
-                "where kind = 'people' and journeys > 0 order by open_journeys desc, subject limit ?",
+                "select subject, open_journeys from customers where kind = 'people' "
+                "and journeys > 0 order by open_journeys desc, subject limit ?",
                 [limit],
             )
         )
