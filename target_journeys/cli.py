@@ -22,7 +22,7 @@ from target_journeys.forget import forget
 from target_journeys.ledger import Ledger
 from target_journeys.outbox import Outbox
 from target_journeys.plan import Planned, plan
-from target_journeys.report import report
+from target_journeys.report import Shown, report
 from target_journeys.settings import Settings, read_json, read_settings
 from target_journeys.stage_model import StageModelError, load
 from target_journeys.stores import StoreError, open_store
@@ -325,8 +325,8 @@ def report_command(config: Path, out: Path, subjects: tuple[str, ...]) -> None:
     policy = settings.policy()
     moment = settings.moment(datetime.now(UTC))
     try:
-        ledger = Ledger(store, load(settings.stage_model), Outbox({}), moment, policy)
-        page = report(ledger, [policy.id_of(subject) for subject in subjects])
+        shown = Shown(store, load(settings.stage_model), policy, moment)
+        page = report(shown, [policy.id_of(subject) for subject in subjects])
         out.write_text(page, encoding="utf-8")
     except StageModelError as error:
         click.echo(str(error), err=True)

@@ -3,40 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
 from journeys.event import isoformat
+from journeys.lanes import Lane, lanes
 from journeys.model import StageModel
 from target_journeys.explain import explain, label, name_of, standing, teams_of
-from target_journeys.ledger import Ledger
+from target_journeys.histories import Histories
+from target_journeys.identities import PEOPLE
+from target_journeys.items import items_of
+from target_journeys.policy import Policy
+from target_journeys.products import Products
 from target_journeys.report.page import render
 from target_journeys.report.portfolio import HEADLINES, as_mapping, portfolio
 from target_journeys.report.swimlanes import axis_of, drawn
 from target_journeys.stores.sqlite import SQLiteStore
 
 TITLE = "Customer journeys"
+TITLE = "Customer journeys"
 TEAMS_SHOWN = 100
 CATEGORIES_SHOWN = 300  # rows of the portfolio that need no search
 CUSTOMERS_SHOWN = 3  # those with the most at once, as examples
 
 
-def report(
-    ledger: Ledger, subjects: Sequence[str] = (), *, title: str = "Customer journeys"
-) -> str:
+@dataclass(frozen=True)
+class Shown:
+    """What a page is made from."""
+
+    store: SQLiteStore
+    model: StageModel
+    policy: Policy
+    as_of: datetime
+
+    def lanes_of(self, subject: str) -> dict[tuple[str, str], Lane]:
+        """What happened in each journey of a subject, by its canonical id."""
+        histories = Histories(self.store, self.policy)
+        histories.read_all = True
+        view = self.store.customers_of([subject]).get(subject)
+        kind = str(view[1]) if view else PEOPLE
+        found = histories.events_of(histories.identities.ids_of([subject], kind), kind, ())
+        events = found.get(subject, [])
+        catalogue = Products(self.store).catalogue
+        catalogue.items = histories.items.products_of({i for e in events for i in items_of(e)})
+        return lanes(self.model, catalogue, events, self.as_of)
+
+
+def report(shown: Shown, subjects: Sequence[str] = ()) -> str:
     """The page. With ``subjects`` (any ids of people or accounts) it shows them and nothing else.
 
     Raises ``LookupError`` with the id of whom the store does not know.
     """
-    store, as_of = ledger.store, ledger.as_of
+    store, as_of = shown.store, shown.as_of
     counts = store.report.people()
     if subjects:
         views = [
-            customer_view(ledger, subject, f"customer-{number}")
+            customer_view(shown, subject, f"customer-{number}")
             for number, subject in enumerate(subjects, 1)
         ]
     else:
-        views = [portfolio_view(store), *example_views(ledger), teams_view(store, ledger.model)]
+        views = [portfolio_view(store), *example_views(shown), teams_view(store, shown.model)]
     return render(
         {
             "title": TITLE,
@@ -74,25 +102,25 @@ def portfolio_view(store: SQLiteStore) -> dict[str, Any]:
     )
 
 
-def example_views(ledger: Ledger) -> Iterator[dict[str, Any]]:
+def example_views(shown: Shown) -> Iterator[dict[str, Any]]:
     """The customers who show best why one stage per person is wrong."""
-    most = ledger.store.report.most_at_once(CUSTOMERS_SHOWN)
+    most = shown.store.report.most_at_once(CUSTOMERS_SHOWN)
     for number, (subject, _) in enumerate(most, 1):
-        yield customer_view(ledger, subject, f"customer-{number}")
+        yield customer_view(shown, subject, f"customer-{number}")
 
 
-def customer_view(ledger: Ledger, subject: str, view_id: str) -> dict[str, Any]:
+def customer_view(shown: Shown, subject: str, view_id: str) -> dict[str, Any]:
     """All journeys of one person or account on one time axis."""
-    found = explain(ledger.store, subject)
+    found = explain(shown.store, subject)
     if not found["journeys"]:
         raise LookupError(subject)
-    who, as_of = found["subject"], ledger.as_of
+    who, as_of = found["subject"], shown.as_of
     axis = axis_of(found["journeys"], as_of)
-    laid_out = ledger.lanes_of(who)
+    laid_out = shown.lanes_of(who)
     by_lane: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for journey in found["journeys"]:
         by_lane.setdefault((journey["scope_grain"], journey["scope_id"]), []).append(journey)
-    stages = [stage.name for stage in ledger.model.stages]
+    stages = [stage.name for stage in shown.model.stages]
     values = {
         "subject": who,
         "ids": found["ids"],
