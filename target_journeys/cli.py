@@ -22,6 +22,7 @@ from target_journeys.forget import forget
 from target_journeys.ledger import Ledger
 from target_journeys.outbox import Outbox
 from target_journeys.plan import Planned, plan
+from target_journeys.report import Shown, report
 from target_journeys.settings import Settings, read_json, read_settings
 from target_journeys.stage_model import StageModelError, load
 from target_journeys.stores import StoreError, open_store
@@ -302,6 +303,43 @@ def forget_command(subject: str, config: Path, *, dry_run: bool, as_json: bool) 
         raise SystemExit(LEFT)
     if any(receipt.found.values()):
         raise SystemExit(1)
+
+
+@main.command("report")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("report.html"),
+    show_default=True,
+    help="The file to write.",
+)
+@click.option("--subject", "subjects", multiple=True, help="Only this person or account.")
+@config_option
+def report_command(config: Path, out: Path, subjects: tuple[str, ...]) -> None:
+    """Write the journeys as one HTML file that needs no network.
+
+    With --subject it shows one person or account (any id; may be given again): all journeys side
+    by side.
+    """
+    settings, store = opened(config)
+    policy = settings.policy()
+    moment = settings.moment(datetime.now(UTC))
+    try:
+        shown = Shown(store, load(settings.stage_model), policy, moment)
+        page = report(shown, [policy.id_of(subject) for subject in subjects])
+        out.write_text(page, encoding="utf-8")
+    except StageModelError as error:
+        click.echo(str(error), err=True)
+        sys.exit(CONFIGURATION)
+    except LookupError as error:
+        raise click.ClickException(
+            f"The store knows no journeys of {error}. Name another id of that person or account."
+        ) from None
+    except OSError as error:
+        raise click.ClickException(f"--out: {out} cannot be written ({error.strerror}).") from None
+    finally:
+        store.close()
+    click.echo(f"{out} ({len(page.encode()) / 1e6:.1f} MB)")
 
 
 def opened(config: Path) -> tuple[Settings, SQLiteStore]:
