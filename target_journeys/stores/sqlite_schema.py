@@ -344,3 +344,18 @@ def experience(db: Database) -> None:
         "left join gap_feasibility as f using (gap_id)",
     ):
         db.execute(statement)
+
+
+@migrations(name="0008 journey maps")
+def journey_maps(db: Database) -> None:
+    """Maps by category, persona and period, reviews of them, and what was done about gaps."""
+    for statement in (
+        "create table journey_maps (category text not null, persona text not null, "
+        "period text not null, revision integer not null, drawn_at text not null, "
+        "body text not null, primary key (category, persona, period))",
+        "create table map_reviews (category text not null, reviewed_at text not null, note text, "
+        "primary key (category, reviewed_at)) without rowid",
+        "create table actions (gap_id text not null, since text not null, category text not null, "
+        "what text not null, primary key (gap_id, since)) without rowid",
+    ):
+        db.execute(statement)
