@@ -86,6 +86,7 @@ TEAM_COLUMNS: tuple[str, ...] = (
 
 COUNTED_COLUMNS: tuple[str, ...] = Journey._fields  # of journey_stages
 MEASURE_COLUMNS: tuple[str, ...] = Key._fields
+PERIOD_FIRST = ("category", "period", *MEASURE_COLUMNS[1:-1])  # in this order they are read
 
 GAP_COLUMNS: tuple[str, ...] = (
     "gap_id",
@@ -328,10 +329,14 @@ def experience(db: Database) -> None:
         f"{name} {'text' if name in texts else 'integer' if name in integers else 'real'}"
         for name in GAP_COLUMNS
     )
-    keys = ", ".join(f"{name} text not null" for name in MEASURE_COLUMNS)
+    sums = ", ".join(f"{name} text not null" for name in MEASURE_COLUMNS[:-1])
+    keys = f"{sums}, period text not null"
     for statement in (
         f"create table measures ({keys}, n integer not null, total integer not null, "
-        f"primary key ({', '.join(MEASURE_COLUMNS)})) without rowid",
+        f"primary key ({', '.join(PERIOD_FIRST)})) without rowid",
+        # The same over all periods, so that those outside of a few need not be read.
+        f"create table measure_sums ({sums}, n integer not null, total integer not null, "
+        f"primary key ({', '.join(MEASURE_COLUMNS[:-1])})) without rowid",
         "create table changed_since (subject text not null, scope_grain text not null, "
         "scope_id text not null, episode integer not null, body text, "
         "primary key (subject, scope_grain, scope_id, episode)) without rowid",
