@@ -41,7 +41,26 @@ FIRST_STAGE_COLUMNS: tuple[str, ...] = (  # those of the first migration
     "valid_as_of",
     "model_hash",
 )
-STAGE_COLUMNS = (*FIRST_STAGE_COLUMNS, "persona", "persona_since", "buying_team")
+EXPERIENCE_COLUMNS: tuple[str, ...] = (  # all of them JSON
+    "roadblocks",
+    "detours",
+    "promises",
+    "goal",
+    "visibility",
+    "touches",
+    "feedback",
+    "repeats",
+    "last_step",
+    "expected",
+    "value",
+)
+STAGE_COLUMNS = (
+    *FIRST_STAGE_COLUMNS,
+    "persona",
+    "persona_since",
+    "buying_team",
+    *EXPERIENCE_COLUMNS,
+)
 
 CUSTOMER_COLUMNS: tuple[str, ...] = (
     "subject",
@@ -281,3 +300,10 @@ def outbox_leases(db: Database) -> None:
         "oldest_waiting text, stopped text, primary key (run, destination)) without rowid",
     ):
         db.execute(statement)
+
+
+@migrations(name="0006 experience")
+def experience(db: Database) -> None:
+    """What a journey was like; the next run folds all journeys again and fills it in."""
+    for column in EXPERIENCE_COLUMNS:
+        db.execute(f"alter table journey_stages add column {column} text")
