@@ -43,7 +43,26 @@ FIRST_STAGE_COLUMNS: tuple[str, ...] = (  # those of the first migration
     "valid_as_of",
     "model_hash",
 )
-STAGE_COLUMNS = (*FIRST_STAGE_COLUMNS, "persona", "persona_since", "buying_team")
+EXPERIENCE_COLUMNS: tuple[str, ...] = (  # all of them JSON
+    "roadblocks",
+    "detours",
+    "promises",
+    "goal",
+    "visibility",
+    "touches",
+    "feedback",
+    "repeats",
+    "last_step",
+    "expected",
+    "value",
+)
+STAGE_COLUMNS = (
+    *FIRST_STAGE_COLUMNS,
+    "persona",
+    "persona_since",
+    "buying_team",
+    *EXPERIENCE_COLUMNS,
+)
 
 CUSTOMER_COLUMNS: tuple[str, ...] = (
     "subject",
@@ -319,8 +338,15 @@ def outbox_leases(db: Database) -> None:
         db.execute(statement)
 
 
-@migrations(name="0007 experience")
+@migrations(name="0006 experience")
 def experience(db: Database) -> None:
+    """What a journey was like; the next run folds all journeys again and fills it in."""
+    for column in EXPERIENCE_COLUMNS:
+        db.execute(f"alter table journey_stages add column {column} text")
+
+
+@migrations(name="0007 counters and gaps")
+def counters_and_gaps(db: Database) -> None:
     """Counters over all journeys, what changed since they were counted, and the gaps in them."""
     texts = {"gap_id", "category", "stage", "channel", "persona", "product", "period", "type"}
     texts |= {"topic", "owner", "kind", "reference_from", "currency", "simpson"}
