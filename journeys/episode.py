@@ -11,6 +11,8 @@ from journeys.event import JourneyEvent
 from journeys.model import Category, EventMeaning, Outcome, Stage, StageModel
 from journeys.record import StageRecord, Visit
 from journeys.regions import OPENS_AT, RETURNING, SEEKING_SUPPORT, Regions, concerns
+from journeys.touches import Touch, feedback, last_step, seen
+from journeys.worth import value
 
 NEVER = datetime.max.replace(tzinfo=UTC)
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -49,25 +51,20 @@ class Episode:
     derived_from: str | None = None
     account: str | None = None
     regions: Regions | None = None
-    count: int = 0
-    first_at: datetime = NEVER
-    last_at: datetime = NEVER
-    active_at: datetime = NEVER
     due: datetime | None = None  # when time alone moves or ends this episode
+    touches: list[JourneyEvent] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)  # touches before each visit of the path
+    watched: list[Touch] = field(default_factory=list)  # those that more is to be found out from
+    step: JourneyEvent | None = None  # the last touch that was not an impression
 
     # -- what an event does ----------------------------------------------------------------
 
     def take(self, event: JourneyEvent, meaning: EventMeaning, target: int | None) -> None:
         """Let one event change this episode; ``target`` is the stage it speaks of, if any."""
-        at = event.occurred_at
-        if not self.count:
-            self.first_at = self.active_at = at
-        self.count += 1
-        self.last_at = at
         if event.account is not None:
             self.account = event.account
         if not meaning.is_impression:
-            self.active_at = at
+            self.step = event
         if self.outcome is None:
             if target is not None:
                 self._weigh(meaning, target)
@@ -81,6 +78,9 @@ class Episode:
         if meaning.outcome is not None and self.outcome is None:
             self._end(event, meaning.outcome)
         self._schedule()
+        self.touches.append(event)
+        if meaning.is_watched:
+            self.watched.append((event, self.here.name))
 
     def _weigh(self, meaning: EventMeaning, target: int) -> None:
         """Keep what the CRM says apart from what the customer did."""
@@ -212,8 +212,8 @@ class Episode:
         if self.here.side == "before":
             if self.cart_at is not None and self.here.name == "buying":
                 self.due = self.cart_at + self.category.cart_abandoned_after
-            if not self.open_cases:
-                gap = self.active_at + self.category.episode_gap
+            if not self.open_cases and self.step is not None:
+                gap = self.step.occurred_at + self.category.episode_gap
                 self.due = gap if self.due is None else min(self.due, gap)
         elif self.category.renewal_after is not None and self.here.name == "using":
             renewing = self.category.entry["renewing"]
@@ -229,6 +229,7 @@ class Episode:
         self.furthest = max(self.furthest, target)
         self.entered_at = self.clock_from = at
         self.path.append(Visit(self.here.name, at, event_id, self.cycle))
+        self.starts.append(len(self.touches))
 
     def _skipped(self) -> tuple[str, ...]:
         """Stages of the category that were passed without any evidence."""
@@ -244,9 +245,9 @@ class Episode:
     # -- the result ------------------------------------------------------------------------
 
     def record(
-        self, key: tuple[str, str, str], names: tuple[str | None, str | None], as_of: datetime
+        self, key: tuple[str, str, str], about: tuple[str | None, str | None], as_of: datetime
     ) -> StageRecord:
-        """The record at a moment; ``key``: subject, grain, id; ``names``: product, category."""
+        """The record at a moment; ``key``: subject, grain, id; ``about``: product, category."""
         assert self.stage is not None
         stages, category = self.model.stages, self.category
         regions: dict[str, dict[str, Any]] = {}
@@ -264,7 +265,7 @@ class Episode:
             elif check is not None:
                 checks.append(check)
         doing = since = None
-        valid = self.last_at
+        valid = last_at = self.touches[-1].occurred_at
         if self.outcome is None:
             doing, since, check = condition(category, self.here.name, self.clock_from, as_of)
             if check is not None:
@@ -278,15 +279,22 @@ class Episode:
         elif regions.get("support", {}).get("state") in SEEKING_SUPPORT:
             headline = "Seeking support"
         crm, observed = self.crm, self.observed
+        skipped = self._skipped()
+        all_touches, visibility = seen(
+            self.touches,
+            zip((visit.stage for visit in self.path), self.starts, strict=True),
+            category.lit_days,
+            len(skipped),
+        )
         return StageRecord(  # in the order of its fields: by name it takes three times as long
             *key,
             self.number,
-            *names,
+            *about,
             self.account,
             self.here.name,
             self.entered_at,
             None if self.previous is None else stages[self.previous].name,
-            self._skipped(),
+            skipped,
             tuple(self.path),
             self.cycle,
             regions,
@@ -303,11 +311,25 @@ class Episode:
             crm is not None and observed is not None and abs(crm - observed) > 1,
             tuple(sorted(self.candidates)),
             self.derived_from,
-            self.first_at,
-            self.last_at,
-            self.count,
+            self.touches[0].occurred_at,
+            last_at,
+            len(self.touches),
             valid,
             self.model.hash,
+            None,  # persona, since when, and buying team: known to those who ask for the record
+            None,
+            None,
+            (),
+            None,
+            (),
+            None,
+            visibility,
+            all_touches,
+            feedback(self.watched) if self.watched else (),
+            (),
+            None if self.step is None else last_step(self.step),
+            None,
+            value(self.watched, self.model.meanings) if self.watched else None,
         )
 
 

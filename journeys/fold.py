@@ -17,10 +17,11 @@ from journeys.personas import at as persona_at
 from journeys.record import StageRecord, Visit
 from journeys.regions import OPENS_AT, concerns
 from journeys.snapshots import SNAPSHOTS, history
+from journeys.touches import FEEDBACK
 
 __all__ = ["Folded", "StageRecord", "Visit", "fold", "fold_subject"]
 
-FEEDBACK = {"nps_answered": "nps", "csat_answered": "csat", "ces_answered": "ces"}
+
 NO_PRODUCT = "no product"
 UNMAPPED_STAGE = "CRM stage not in the model"
 CANDIDATE_CEILING = "considering"  # as far as a mere mention carries a journey
@@ -352,7 +353,7 @@ class Line:
         if episode is None or episode.outcome is not None:
             return
         episode.candidates.add(route.candidate or "")
-        episode.take(event, EventMeaning(rank=0), None)
+        episode.take(event, EventMeaning(rank=0, is_watched=True), None)
         episode.close("won", event.occurred_at, evidence="explicit")
 
     def records(self, subject: str, as_of: datetime) -> Iterator[StageRecord]:

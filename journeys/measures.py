@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from journeys.model import StageModel
 
 UNKNOWN = "unknown"  # the channel of a touch that names none
-PER_DECADE = 10  # log-spaced buckets of a duration; neighbours differ by a quarter
+PER_DECADE = 6  # log-spaced buckets of a duration; neighbours differ by half
 PARTS = 10_000  # of one unit of money: sums of whole numbers lose nothing
 LONGEST_PATH = 12  # stages of a variant; what is longer ends in "…"
 
@@ -63,6 +63,7 @@ class Key(NamedTuple):
     period: str
 
 
+CONTACTS = frozenset({"ticket_opened", "call_received", "chat_started", "complaint_made"})
 Counters = dict[tuple[str, ...], list[int]]  # key → [n, total]
 Period = Callable[[str], str]  # ISO moment → the period that it belongs to
 
@@ -95,8 +96,10 @@ def measures(journey: Journey, how: Counting) -> tuple[dict[tuple[str, ...], int
     count = _Count(journey, how.period)
     _stays(count, journey, how)
     _journey(count, journey, how)
-    _touches(count, journey, how)
-    _occasions(count, journey)
+    if journey.touches:
+        _touches(count, journey, how)
+    if journey.promises or journey.feedback or journey.roadblocks or journey.repeats:
+        _occasions(count, journey)
     return count.found, worth(journey.value)
 
 
@@ -113,6 +116,26 @@ def add(counters: Counters, counted: tuple[Mapping[tuple[str, ...], int], int], 
             counter[1] += total
 
 
+def told(key: Sequence[str], n: int, total: int) -> Iterator[tuple[tuple[str, ...], int, int]]:
+    """What one counter says, in the words of those that are not kept because it holds them.
+
+    ``stay`` and ``waiting`` make up ``entered``, ``left``, ``dwell`` and ``move``; ``step`` holds
+    ``reached`` no more than ``left`` of a channel does.
+    """
+    yield tuple(key), n, total
+    category, name, bucket, *place = key
+    if name == "waiting":
+        yield (category, "entered", "", *place), n, total
+    elif name == "stay":
+        way, _, length = bucket.rpartition("|")
+        kind, _, to = way.partition(">")
+        yield (category, "entered", "", *place), n, total
+        yield (category, "left", f"loss:{to}" if kind == "loss" else kind, *place), n, total
+        yield (category, "dwell", f"{kind}|{length}", *place), n, total
+        if kind != "loss" and to not in GOOD_ENDS:
+            yield (category, "move", f"{place[1]}>{to}", *place), n, total
+
+
 class _Count:
     """Collects the counters of one journey."""
 
@@ -126,15 +149,13 @@ class _Count:
         self.since: dict[str, str] = {}  # stage → period of its last entry
         self.found: dict[tuple[str, ...], int] = {}
 
-    def one(self, name: str, bucket: str, stage: str, channel: str, period: str) -> None:
-        """Count one of many."""
+    def add(
+        self, name: str, bucket: str, stage: str, channel: str, period: str, n: int = 1
+    ) -> None:
+        """Count in the sum of a persona and channel."""
         key = (self.category, name, bucket, self.persona, stage, channel, "", period)
-        self.found[key] = self.found.get(key, 0) + 1
-
-    def many(self, name: str, bucket: str, stage: str, channel: str, period: str, n: int) -> None:
-        """Count several at once."""
-        key = (self.category, name, bucket, self.persona, stage, channel, "", period)
-        self.found[key] = self.found.get(key, 0) + n
+        found = self.found
+        found[key] = found.get(key, 0) + n
 
     def of_product(self, name: str, bucket: str, stage: str, period: str) -> None:
         """Count in the product's own sum."""
@@ -144,32 +165,32 @@ class _Count:
 
 
 def _stays(count: _Count, journey: Journey, how: Counting) -> None:
-    """Every stay in a stage: entered, and how and when it was left."""
-    path, order = journey.path, how.order
-    last = len(path) - 1
-    for place, visit in enumerate(path):
+    """Every stay in a stage: how, to where and after how long it was left, or that it goes on."""
+    order, period_of, touches = how.order, how.period, journey.touches
+    following: Sequence[Any] | None = None
+    for visit in reversed(journey.path):
         stage, at = visit[0], visit[1]
-        period = how.period(at)
-        count.since[stage] = period
-        count.one("entered", "", stage, "", period)
-        count.of_product("entered", "", stage, period)
-        if place < last:
-            following, until = path[place + 1][0], path[place + 1][1]
-            onward = following == stage or order.get(following, 0) > order.get(stage, 0)
-            ended = kind = "progress" if onward else "back"
-            count.one("move", f"{stage}>{following}", stage, "", how.period(until))
+        period = period_of(at)
+        count.since.setdefault(stage, period)
+        if following is not None:
+            to, until = following[0], following[1]
+            onward = to == stage or order.get(to, 0) > order.get(stage, 0)
+            kind = "progress" if onward else "back"
         elif journey.outcome is not None and journey.ended_at is not None:
-            until = journey.ended_at
-            won = journey.outcome in GOOD_ENDS
-            ended, kind = ("progress", "progress") if won else (f"loss:{journey.outcome}", "loss")
+            to, until = journey.outcome, journey.ended_at
+            kind = "progress" if to in GOOD_ENDS else "loss"
         else:
-            count.one("waiting", at[:10], stage, "", period)
-            continue
-        count.one("dwell", f"{kind}|{bucket_of(seconds(at, until))}", stage, "", period)
-        count.one("left", ended, stage, "", period)
+            kind, to, until = "open", "", ""
+        following = visit
+        if until:
+            length = (_moment(until) - _moment(at)).total_seconds()
+            count.add("stay", f"{kind}>{to}|{bucket_of(length)}", stage, "", period)
+        else:
+            count.add("waiting", at[:10], stage, "", period)
+        ended = f"loss:{to}" if kind == "loss" else kind
         count.of_product("left", ended, stage, period)
-        for channel in journey.touches.get(stage, ()):
-            count.one("left", ended, stage, channel, period)
+        for channel in touches.get(stage, ()):
+            count.add("left", ended, stage, channel, period)
 
 
 def _journey(count: _Count, journey: Journey, how: Counting) -> None:
@@ -177,38 +198,39 @@ def _journey(count: _Count, journey: Journey, how: Counting) -> None:
     began = how.period(journey.first_event_at)
     names = [visit[0] for visit in journey.path]
     end = journey.outcome or "open"
-    count.one("journeys", end, "", "", began)
-    count.of_product("journeys", end, "", began)
     if not how.after.isdisjoint(names):
-        kept = journey.outcome is None or journey.outcome in GOOD_ENDS
-        bucket = "kept" if kept else str(journey.outcome)
-        count.one("sold", bucket, "", "", began)
-        count.of_product("sold", bucket, "", began)
-    count.one("variant", variant(names), "", "", began)
+        end += "|bought"
+    count.add("journeys", end, "", "", began)
+    count.of_product("journeys", end, "", began)
+    count.add("variant", variant(names), "", "", began)
     if journey.condition is not None:
-        count.one("condition", journey.condition, journey.stage, "", count.since[journey.stage])
+        count.add("condition", journey.condition, journey.stage, "", count.since[journey.stage])
     if journey.value is not None:
-        count.one("value", str(journey.value.get("currency") or ""), "", "", began)
+        count.add("value", str(journey.value.get("currency") or ""), "", "", began)
     if journey.goal is not None:
-        count.one("goal", str(journey.goal.get("state")), "", "", began)
-    for kind, found in zip(("backward", "loop", "extra"), detours(journey.detours), strict=True):
-        if found:
-            count.one("detour", kind, "", "", began)
+        count.add("goal", str(journey.goal.get("state")), "", "", began)
+    if journey.detours:
+        for kind, found in detours(journey.detours):
+            if found:
+                count.add("detour", kind, "", "", began)
     if journey.visibility:
         _visibility(count, journey.visibility, began)
+    last = journey.last_step
+    if last is not None and journey.outcome is not None:
+        period = how.period(last["at"])
+        bucket = f"{last['event_type']}|{journey.outcome}"
+        count.add("last_step", bucket, journey.stage, last.get("channel") or UNKNOWN, period)
 
 
 def _visibility(count: _Count, seen: Mapping[str, Any], period: str) -> None:
     """Who could see its events, how they became known, and how much lies in the dark."""
     for name in SEEN:
-        if seen.get(name):
-            count.many("visibility", name, "", "", period, int(seen[name]))
-    if seen.get("dark_share") is not None:
-        count.one("dark", str(round(float(seen["dark_share"]) * 10)), "", "", period)
-    jumps = seen.get("jumps")
-    passed = len(jumps) if isinstance(jumps, list | tuple) else int(jumps or 0)
-    if passed:
-        count.many("jumps", "", "", "", period, passed)
+        if n := seen.get(name):
+            count.add("visibility", name, "", "", period, n)
+    if (dark := seen.get("dark_share")) is not None:
+        count.add("dark", str(round(dark * 10)), "", "", period)
+    if passed := seen.get("jumps"):
+        count.add("jumps", "", "", "", period, passed)
 
 
 def _touches(count: _Count, journey: Journey, how: Counting) -> None:
@@ -220,55 +242,51 @@ def _touches(count: _Count, journey: Journey, how: Counting) -> None:
             continue
         end = how_left(stage, stages, journey.outcome, how)
         for channel, types in channels.items():
-            count.one("reached", "", stage, channel, period)
             for kind, n in types.items():
-                count.many("touch", kind, stage, channel, period, n)
-                count.one("step", f"{kind}|{end}", stage, channel, period)
-                if n > 1:
-                    count.one("again", kind, stage, channel, period)
-    last = journey.last_step
-    if last is not None:
-        bucket = f"{last['event_type']}|{journey.outcome or 'open'}"
-        period = count.period(str(last["at"]))
-        count.one("last_step", bucket, journey.stage, last.get("channel") or UNKNOWN, period)
+                count.add(
+                    "step", f"{kind}|{end}|{'again' if n > 1 else 'once'}", stage, channel, period
+                )
+                if kind in CONTACTS:
+                    count.add("contact", kind, stage, channel, period, n)
 
 
 def _occasions(count: _Count, journey: Journey) -> None:
     """Promises, answers, roadblocks and repeats, each at its own moment."""
     for promise in journey.promises:
         place = _place(promise)
-        period = count.period(str(promise["started_at"]))
+        period = count.period(promise["started_at"])
         bucket = f"{promise['promise']}|{promise['state']}"
-        count.one("promise", bucket, *place, period)
+        count.add("promise", bucket, *place, period)
         count.of_product("promise", bucket, place[0], period)
         measured = promise.get("measured")
         if promise.get("ended_at") is not None and isinstance(measured, int | float):
-            name = f"{promise['promise']}|{bucket_of(float(measured))}"
-            count.one("measured", name, *place, period)
+            name = f"{promise['promise']}|{bucket_of(measured)}"
+            count.add("measured", name, *place, period)
     for answer in journey.feedback:
-        place = _place(answer)
-        period = count.period(str(answer["at"]))
         if answer.get("score") is None:
             continue
+        place = _place(answer)
+        period = count.period(answer["at"])
         bucket = scored(answer["score"], answer.get("scale"))
-        count.one(str(answer["kind"]), bucket, *place, period)
-        count.of_product(str(answer["kind"]), bucket, place[0], period)
+        count.add(answer["kind"], bucket, *place, period)
+        count.of_product(answer["kind"], bucket, place[0], period)
     met: set[tuple[str, ...]] = set()
     for block in journey.roadblocks:
         place = _place(block)
-        period = count.period(str(block["since"]))
+        period = count.period(block["since"])
         bucket = f"{block['type']}|{block['owner']}"
         if (bucket, *place, period) in met:
             continue  # the journeys that met it are counted, not how often
         met.add((bucket, *place, period))
-        count.one("roadblock", bucket, *place, period)
+        count.add("roadblock", bucket, *place, period)
         count.of_product("roadblock", bucket, place[0], period)
     for repeat in journey.repeats:
-        count.one("repeat", "", *_place(repeat), count.period(str(repeat["at"])))
+        count.add("repeat", "", *_place(repeat), count.period(repeat["at"]))
 
 
 # What brings a journey to a good end: bought in a category, used up, joined to another record.
 GOOD_ENDS = frozenset({"won", "completed", "merged"})
+_moment = datetime.fromisoformat
 SEEN = (
     "owned",
     "partner",
@@ -306,11 +324,11 @@ def variant(stages: Iterable[str]) -> str:
     return ">".join(cut)
 
 
-def detours(found: Mapping[str, Any] | None) -> tuple[bool, bool, bool]:
+def detours(found: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
     """Whether a journey went back, in circles, or by steps that the way does not have."""
-    if not found:
-        return False, False, False
-    return bool(found.get("backward")), bool(found.get("loops")), bool(found.get("extra_steps"))
+    yield "backward", bool(found.get("backward"))
+    yield "loop", bool(found.get("loops"))
+    yield "extra", bool(found.get("extra_steps"))
 
 
 def scored(score: float, scale: float | None) -> str:
@@ -328,13 +346,8 @@ def worth(value: Mapping[str, Any] | None) -> int:
         return 0
 
 
-def seconds(since: str, until: str) -> float:
-    """The time between two moments."""
-    return (datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds()
-
-
 def bucket_of(length: float) -> int:
-    """The log-spaced bucket of a length: 0 up to 1, then ten a decade."""
+    """The log-spaced bucket of a length: 0 up to 1, then six a decade."""
     return 0 if length <= 1 else 1 + int(math.log10(length) * PER_DECADE)
 
 

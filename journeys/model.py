@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 from journeys.personas import Persona
 from journeys.regions import REGION_OF_EVENT
 from journeys.roles import RoleWords, role_words
+from journeys.touches import FEEDBACK
 from journeys.vocabulary import FAMILIES
+from journeys.worth import CART, OPPORTUNITY
 
 # z-scores of a standard normal: where p75 lies between p50 and p90 of a log-normal dwell time.
 P75_BETWEEN_P50_AND_P90 = 0.6745 / 1.2816
@@ -20,6 +22,7 @@ P75_BETWEEN_P50_AND_P90 = 0.6745 / 1.2816
 EVENT_ORDER: dict[str, int] = {
     name: rank for rank, name in enumerate(name for names in FAMILIES.values() for name in names)
 }
+ENGINE = 2  # raised when the same model makes other records, so that stores fold all again
 FACTS: frozenset[str] = frozenset(FAMILIES["admin"])  # about ids, not about what happened
 
 
@@ -67,9 +70,15 @@ class Category:
     required_roles: tuple[str, ...]  # of a buying team
     minimum_role_coverage: float  # share of the required roles with which a team is complete
     team_window: timedelta  # who did nothing for this long is silent
+    touch_window: timedelta  # an observed touch lights the journey up for this long
     internal_order: Mapping[str, tuple[str, ...]]  # step → steps that must be done before
     entry: Mapping[str, int] = field(default_factory=dict)  # stage name → index it is entered at
     limits: Mapping[str, Limits] = field(default_factory=dict)  # stage → slow and stalled after
+
+    @property
+    def lit_days(self) -> int:
+        """The touch window in whole days, at least one."""
+        return max(1, self.touch_window.days)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +105,7 @@ class EventMeaning:
     is_renewal: bool = False
     is_crm: bool = False
     opens: bool = False
+    is_watched: bool = False  # the record tells more of it than how often it happened
 
     @property
     def opens_journey(self) -> bool:
@@ -210,6 +220,7 @@ def build(data: Mapping[str, Any]) -> StageModel:
         for o in data["outcomes"]
     }
     names = [*EVENT_ORDER, *(name for name in data["event_types"] if name not in EVENT_ORDER)]
+    watched = {*FEEDBACK, *OPPORTUNITY, *CART, *data["purchases"], *data["renewals"]}
     meanings = {
         name: EventMeaning(
             rank=rank,
@@ -222,6 +233,7 @@ def build(data: Mapping[str, Any]) -> StageModel:
             is_renewal=name in data["renewals"],
             is_crm=name in data["crm_evidence"],
             opens=name in data["opens"],
+            is_watched=name in watched,
         )
         for rank, name in enumerate(names)
     }
@@ -234,7 +246,7 @@ def build(data: Mapping[str, Any]) -> StageModel:
         defaults=defaults,
         categories=data["categories"],
         products=data["products"],
-        hash=content_hash(data),
+        hash=content_hash({**data, "engine": ENGINE}),
         source_rank={name: rank for rank, name in enumerate(data["source_rank"])},
         roles=role_words(data["buying_roles"], data["role_names"], data["role_titles"]),
         personas=tuple(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 
@@ -14,6 +15,9 @@ class Visit(NamedTuple):
     entered_at: datetime
     event_id: str  # the evidence; for what time alone brought about, the derived event's type
     cycle: int  # 1 for the first purchase, 2 after buying or renewing again …
+
+
+NO_TOUCHES: Mapping[str, Mapping[str, Mapping[str, int]]] = MappingProxyType({})
 
 
 class StageRecord(NamedTuple):
@@ -57,3 +61,15 @@ class StageRecord(NamedTuple):
     persona: str | None = None  # who the subject was, at the end of the journey or now
     persona_since: datetime | None = None
     buying_team: Mapping[str, Any] | None = None  # of an account; see journeys.team
+    # What the journey was like. Times in these are ISO 8601 text, as in `regions`.
+    roadblocks: Sequence[Mapping[str, Any]] = ()  # what stood or stands in the way, and whose it is
+    detours: Mapping[str, Any] | None = None  # backward moves, loops, extra steps, and their days
+    promises: Sequence[Mapping[str, Any]] = ()  # one entry for each time that one was due
+    goal: Mapping[str, Any] | None = None  # what the customer wanted to achieve
+    visibility: Mapping[str, Any] | None = None  # events by what is known of them; the dark share
+    touches: Mapping[str, Mapping[str, Mapping[str, int]]] = NO_TOUCHES  # stage, channel, type
+    feedback: Sequence[Mapping[str, Any]] = ()  # answers, with the position at that time
+    repeats: Sequence[Mapping[str, Any]] = ()  # contacts that tell the same again
+    last_step: Mapping[str, Any] | None = None  # the last touch that was not an impression
+    expected: Mapping[str, Any] | None = None  # of the current stage, and how far it is in it
+    value: Mapping[str, str | None] | None = None  # amount, as decimal text, and currency

@@ -11,15 +11,14 @@ from journeys.measures import UNKNOWN
 LOWEST_PROMOTER = 9  # of an NPS; up to 6 is a detractor
 HIGHEST_DETRACTOR = 6
 SATISFIED = 0.7  # share of the scale from which an answer is a good one: 4 of 5, 5 of 7, 7 of 10
-CONTACTS = frozenset({"ticket_opened", "call_received", "chat_started", "complaint_made"})
 DETOURS = ("backward", "loop", "extra")
-ALL_CHANNELS = frozenset({"left", "entered", "journeys", "detour", "dwell"})  # have "" of their own
+ALL_CHANNELS = frozenset({"left", "journeys", "detour"})  # have "" of their own
 NAMES = (  # the counters that trials are made of
+    "stay",
+    "waiting",
     "left",
-    "entered",
-    "reached",
     "step",
-    "again",
+    "contact",
     "journeys",
     "detour",
     "promise",
@@ -28,8 +27,6 @@ NAMES = (  # the counters that trials are made of
     "ces",
     "roadblock",
     "repeat",
-    "touch",
-    "dwell",
     "funnel",
 )
 TRIAL, MISHAP, BOTH = (1, 0), (0, 1), (1, 1)
@@ -86,15 +83,17 @@ def tallies(counted: Counted) -> Tallies:
     found = Tallies()
     base: dict[tuple[str, str, str, str], list[int]] = {}  # who could have met a roadblock
     for (_, name, bucket, persona, stage, channel, product, *_), n, total, out, _ in counted:
-        if name == "dwell":
-            _dwell(found, bucket, stage, persona, (n, out, total))
-            continue
-        if name in ("entered", "reached"):
+        if name == "stay":
+            way, _, length = bucket.rpartition("|")
+            name, bucket = "left", way.partition(">")[0]
+            _dwell(found, (bucket, int(length)), stage, persona, (n, out, total))
+        elif name == "waiting":
+            name, bucket = "left", "open"
+        if name == "left":  # of all channels, of one, or of a product: who was there at all
             for place in places(name, persona, channel, product):
                 reached = base.setdefault((stage, *place), [0, 0])
                 reached[0] += n
                 reached[1] += out
-            continue
         if name == "roadblock":
             kind, _, owner = bucket.partition("|")
             found.owners[kind] = owner
@@ -130,14 +129,13 @@ def places(name: str, persona: str, channel: str, product: str) -> Iterator[tupl
 def parts(name: str, bucket: str) -> Iterator[Part]:
     """What a counter says: of which trouble it is a trial, a mishap, or both."""
     first, _, rest = bucket.partition("|")
-    if name == "left":
+    if name == "left" and first != "open":
         yield "drop_off", "", TRIAL if first == "progress" else BOTH
     elif name == "step":
-        yield "detour", f"{first} again", TRIAL
-        if rest != "open":
-            yield "drop_off", first, TRIAL if rest == "progress" else BOTH
-    elif name == "again":
-        yield "detour", f"{first} again", MISHAP
+        end, _, often = rest.partition("|")
+        yield "detour", f"{first} again", BOTH if often == "again" else TRIAL
+        if end != "open":
+            yield "drop_off", first, TRIAL if end == "progress" else BOTH
     elif name == "journeys":
         for kind in DETOURS:
             yield "detour", kind, TRIAL
@@ -153,7 +151,7 @@ def parts(name: str, bucket: str) -> Iterator[Part]:
         yield "roadblock", first, MISHAP
     elif name == "repeat":
         yield "repeat", "", MISHAP
-    elif name == "touch" and first in CONTACTS:
+    elif name == "contact":
         yield "repeat", "", TRIAL
     elif name == "funnel" and rest and not rest.endswith("|open"):
         _, step, end = rest.split("|")
@@ -162,14 +160,18 @@ def parts(name: str, bucket: str) -> Iterator[Part]:
 
 
 def _dwell(
-    found: Tallies, bucket: str, stage: str, persona: str, counted: tuple[int, int, int]
+    found: Tallies,
+    left: tuple[str, int],
+    stage: str,
+    persona: str,
+    counted: tuple[int, int, int],
 ) -> None:
-    kind, _, place = bucket.partition("|")
+    kind, place = left
     if kind != "progress":
         return
     for who in {"", persona}:
         lengths = found.dwells.setdefault((stage, who), {})
-        counts = lengths.setdefault(int(place), [0, 0, 0])
+        counts = lengths.setdefault(place, [0, 0, 0])
         for index, value in enumerate(counted):
             counts[index] += value
 

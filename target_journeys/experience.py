@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import gc
 import json
-import logging
 
 from journeys.gaps import ranked
 from journeys.measures import PERIODS, Counters, add, counting, measures
@@ -16,9 +16,7 @@ from target_journeys.stores.sqlite_experience import COUNTED
 
 VERSION = 1  # raised when journeys.measures counts something else
 WINDOW = "experience window"  # the note of the periods that the gaps are of
-AT_ONCE = 400_000  # counters that are held in memory, some 300 bytes each, before they are written
-
-logger = logging.getLogger("target-journeys.experience")
+AT_ONCE = 200_000  # counters that are held in memory, some 300 bytes each, before they are written
 
 
 class Experience:
@@ -74,17 +72,27 @@ class Experience:
         experience = self.store.experience
         if self.store.note(COUNTED) == self._name():
             return self._count_changes()
-        experience.clear()
-        experience.forget_changes()
+        experience.begin_anew()
+        was_enabled = gc.isenabled()
+        gc.disable()  # what is counted holds no cycles; to look for some took half of the time
+        try:
+            self._count_all()
+        finally:
+            if was_enabled:
+                gc.enable()
+        self.store.keep_note(COUNTED, self._name())
+        return set(experience.categories())
+
+    def _count_all(self) -> None:
+        experience = self.store.experience
         counters: Counters = {}
         for row in experience.journeys():
             add(counters, measures(journey_of(row), self.how), 1)
             if len(counters) >= AT_ONCE:
-                experience.add(counters)
+                experience.gather(counters)
                 counters = {}
-        experience.add(counters)
-        self.store.keep_note(COUNTED, self._name())
-        return set(experience.categories())
+        experience.gather(counters)
+        experience.settle()
 
     def _count_changes(self) -> set[str]:
         experience = self.store.experience

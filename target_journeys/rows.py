@@ -11,12 +11,25 @@ import msgspec
 from journeys.event import JourneyEvent, isoformat
 from journeys.fold import Folded, StageRecord
 from journeys.team import BuyingTeam
-from target_journeys.stores.sqlite_schema import CUSTOMER_COLUMNS, STAGE_COLUMNS, TEAM_COLUMNS
+from target_journeys.stores.sqlite_schema import (
+    CUSTOMER_COLUMNS,
+    EXPERIENCE_COLUMNS,
+    STAGE_COLUMNS,
+    TEAM_COLUMNS,
+)
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder().decode
-JSON_COLUMNS = frozenset({"stages_skipped", "path", "regions", "candidates", "buying_team"})
-NOTHING = {"regions": "{}", "buying_team": None}  # in place of an empty list
+JSON_COLUMNS = frozenset(
+    {"stages_skipped", "path", "regions", "candidates", "buying_team", *EXPERIENCE_COLUMNS}
+)
+NOTHING = {  # in place of an empty list
+    "regions": "{}",
+    "touches": "{}",
+    **dict.fromkeys(
+        ("buying_team", "detours", "goal", "visibility", "last_step", "expected", "value")
+    ),
+}
 JSON_PLACES = [(STAGE_COLUMNS.index(name), NOTHING.get(name, "[]")) for name in JSON_COLUMNS]
 TEAM_JSON = frozenset(
     {"members", "roles_required", "roles_present", "roles_missing", "new", "silent"}
@@ -36,9 +49,13 @@ def json_text(value: object) -> str:
 
 def stage_row(record: StageRecord) -> tuple[object, ...]:
     """A stage record in the order of STAGE_COLUMNS, which is that of its fields."""
-    row: list[object] = list(msgspec.to_builtins(record))
-    for place, empty in JSON_PLACES:
-        row[place] = json_text(row[place]) if row[place] else empty
+    row: list[object] = list(record)
+    texts = [json_text(row[place]) if row[place] else empty for place, empty in JSON_PLACES]
+    for place, _ in JSON_PLACES:
+        row[place] = None
+    row = msgspec.to_builtins(row)
+    for (place, _), text in zip(JSON_PLACES, texts, strict=True):
+        row[place] = text
     row[DISAGREEMENT] = int(record.disagreement)
     return tuple(row)
 

@@ -145,6 +145,9 @@ class CategorySettings(Closed):
         None,
         description="A member who did nothing for this long is silent; without a role, no member.",
     )
+    touch_window: Duration | None = Field(
+        None, description="For so many days after an observed touch a journey is not in the dark."
+    )
     internal_order: dict[str, list[str]] | None = Field(
         None, description="Step of the buyer's own work → the steps that must be done before it."
     )

@@ -10,17 +10,28 @@ from target_journeys.stores.sqlite_schema import (
     COUNTED_COLUMNS,
     GAP_COLUMNS,
     MEASURE_COLUMNS,
+    PERIOD_FIRST,
 )
 
 COUNTED = "experience"  # the note that is there once everything was counted
 _KEYS = ", ".join(MEASURE_COLUMNS)
-_ADD = (
-    f"insert into measures ({_KEYS}, n, total) values ({', '.join('?' * len(MEASURE_COLUMNS))}, "
-    f"?, ?) on conflict ({_KEYS}) do update set n = n + excluded.n, total = total + excluded.total"
-)
-_DROP = "delete from measures where n = 0 and " + " and ".join(
-    f"{name} = ?" for name in MEASURE_COLUMNS
-)
+_SUMS = MEASURE_COLUMNS[:-1]  # without the period
+
+
+def _add(table: str, columns: Sequence[str]) -> str:
+    """SQL that adds to a counter by its key."""
+    keys = ", ".join(columns)
+    return (
+        f"insert into {table} ({keys}, n, total) values ({', '.join('?' * len(columns))}, ?, ?) "
+        f"on conflict ({keys}) do update set n = n + excluded.n, total = total + excluded.total"
+    )
+
+
+def _drop(table: str, columns: Sequence[str]) -> str:
+    """SQL that drops a counter of nothing by its key."""
+    return f"delete from {table} where n = 0 and " + " and ".join(f"{name} = ?" for name in columns)
+
+
 _REMEMBER = (
     "insert or ignore into changed_since (subject, scope_grain, scope_id, episode, body) "
     f"select ?1, ?2, ?3, ?4, (select json_array({', '.join(COUNTED_COLUMNS)}) "
@@ -78,19 +89,50 @@ class SQLiteExperience:
 
     # -- counters --------------------------------------------------------------------------
 
-    def clear(self) -> None:
-        """Forget all counters."""
-        self.connection.execute("delete from measures")
+    def begin_anew(self) -> None:
+        """Forget all counters; :meth:`gather` the new ones, then :meth:`settle`."""
+        for table in ("measures", "measure_sums", "changed_since"):
+            self.connection.execute(f"delete from {table}")
+        self.connection.execute("drop table if exists gathered")
+        self.connection.execute("create temp table gathered as select * from measures where 0")
+
+    def gather(self, counters: Mapping[tuple[str, ...], Sequence[int]]) -> None:
+        """Set counters of some journeys aside; in no order, for that is the store's to find."""
+        self.connection.executemany(
+            f"insert into gathered ({_KEYS}, n, total) "
+            f"values ({', '.join('?' * len(MEASURE_COLUMNS))}, ?, ?)",
+            ((*key, n, total) for key, (n, total) in counters.items()),
+        )
+
+    def settle(self) -> None:
+        """Make counters of all that was gathered."""
+        order = ", ".join(PERIOD_FIRST)
+        self.connection.execute(
+            f"insert into measures ({_KEYS}, n, total) select {_KEYS}, sum(n), sum(total) "
+            f"from gathered group by {order} order by {order}"
+        )
+        self.connection.execute("drop table gathered")
+        keys = ", ".join(_SUMS)
+        self.connection.execute(
+            f"insert into measure_sums ({keys}, n, total) select {keys}, sum(n), sum(total) "
+            f"from measures group by {keys} order by {keys}"
+        )
 
     def add(self, counters: Mapping[tuple[str, ...], Sequence[int]]) -> None:
         """Add to the counters; what comes to nothing is dropped."""
         changes = [(key, n, total) for key, (n, total) in sorted(counters.items()) if n or total]
-        self.connection.executemany(_ADD, ((*key, n, total) for key, n, total in changes))
-        self.connection.executemany(_DROP, (key for key, n, _ in changes if n < 0))
+        for table, columns in (("measures", MEASURE_COLUMNS), ("measure_sums", _SUMS)):
+            places = len(columns)
+            self.connection.executemany(
+                _add(table, columns), ((*key[:places], n, total) for key, n, total in changes)
+            )
+            self.connection.executemany(
+                _drop(table, columns), (key[:places] for key, n, _ in changes if n < 0)
+            )
 
     def categories(self) -> list[str]:
         """The categories that have counters."""
-        found = self.connection.execute("select distinct category from measures order by 1")
+        found = self.connection.execute("select distinct category from measure_sums order by 1")
         return [category for (category,) in found]
 
     def periods(self) -> list[str]:
@@ -117,20 +159,31 @@ class SQLiteExperience:
 
         (key without its period, n and total inside, n and total outside).
         """
-        keys = ", ".join(MEASURE_COLUMNS[:-1])
-        for *key, n, total, n_outside, total_outside in self.connection.execute(
-            f"select {keys}, sum(iif(i.value is null, 0, n)), sum(iif(i.value is null, 0, total)), "
-            "sum(iif(i.value is null, n, 0)), sum(iif(i.value is null, total, 0)) from measures "
-            "left join json_each(?1) as i on i.value = period "
-            f"where category = ?2 and name in (select value from json_each(?3)) group by {keys}",
-            (json.dumps(list(periods)), category, json.dumps(list(names))),
+        keys = ", ".join(_SUMS)
+        wanted, inside = json.dumps(list(names)), json.dumps(list(periods))
+        found: dict[tuple[str, ...], list[int]] = {}
+        for *key, n, total in self.connection.execute(
+            f"select {keys}, n, total from measures where category = ?1 "
+            "and period in (select value from json_each(?2)) "
+            "and name in (select value from json_each(?3))",
+            (category, inside, wanted),
         ):
-            yield tuple(key), n, total, n_outside, total_outside
+            counts = found.setdefault(tuple(key), [0, 0])
+            counts[0] += n
+            counts[1] += total
+        nothing = (0, 0)
+        for *key, n, total in self.connection.execute(
+            f"select {keys}, n, total from measure_sums where category = ?1 "
+            "and name in (select value from json_each(?2))",
+            (category, wanted),
+        ):
+            own, worth = found.get(tuple(key), nothing)
+            yield tuple(key), own, worth, n - own, total - worth
 
     def worth(self, category: str) -> list[tuple[str, int, int]]:
         """(currency, journeys with a value in it, the sum) of a category."""
         return self.connection.execute(
-            "select bucket, sum(n), sum(total) from measures "
+            "select bucket, sum(n), sum(total) from measure_sums "
             "where category = ? and name = 'value' group by bucket",
             (category,),
         ).fetchall()

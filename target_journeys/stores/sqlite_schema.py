@@ -43,7 +43,26 @@ FIRST_STAGE_COLUMNS: tuple[str, ...] = (  # those of the first migration
     "valid_as_of",
     "model_hash",
 )
-STAGE_COLUMNS = (*FIRST_STAGE_COLUMNS, "persona", "persona_since", "buying_team")
+EXPERIENCE_COLUMNS: tuple[str, ...] = (  # all of them JSON
+    "roadblocks",
+    "detours",
+    "promises",
+    "goal",
+    "visibility",
+    "touches",
+    "feedback",
+    "repeats",
+    "last_step",
+    "expected",
+    "value",
+)
+STAGE_COLUMNS = (
+    *FIRST_STAGE_COLUMNS,
+    "persona",
+    "persona_since",
+    "buying_team",
+    *EXPERIENCE_COLUMNS,
+)
 
 CUSTOMER_COLUMNS: tuple[str, ...] = (
     "subject",
@@ -86,6 +105,7 @@ TEAM_COLUMNS: tuple[str, ...] = (
 
 COUNTED_COLUMNS: tuple[str, ...] = Journey._fields  # of journey_stages
 MEASURE_COLUMNS: tuple[str, ...] = Key._fields
+PERIOD_FIRST = ("category", "period", *MEASURE_COLUMNS[1:-1])  # in this order they are read
 
 GAP_COLUMNS: tuple[str, ...] = (
     "gap_id",
@@ -318,8 +338,15 @@ def outbox_leases(db: Database) -> None:
         db.execute(statement)
 
 
-@migrations(name="0007 experience")
+@migrations(name="0006 experience")
 def experience(db: Database) -> None:
+    """What a journey was like; the next run folds all journeys again and fills it in."""
+    for column in EXPERIENCE_COLUMNS:
+        db.execute(f"alter table journey_stages add column {column} text")
+
+
+@migrations(name="0007 counters and gaps")
+def counters_and_gaps(db: Database) -> None:
     """Counters over all journeys, what changed since they were counted, and the gaps in them."""
     texts = {"gap_id", "category", "stage", "channel", "persona", "product", "period", "type"}
     texts |= {"topic", "owner", "kind", "reference_from", "currency", "simpson"}
@@ -328,10 +355,14 @@ def experience(db: Database) -> None:
         f"{name} {'text' if name in texts else 'integer' if name in integers else 'real'}"
         for name in GAP_COLUMNS
     )
-    keys = ", ".join(f"{name} text not null" for name in MEASURE_COLUMNS)
+    sums = ", ".join(f"{name} text not null" for name in MEASURE_COLUMNS[:-1])
+    keys = f"{sums}, period text not null"
     for statement in (
         f"create table measures ({keys}, n integer not null, total integer not null, "
-        f"primary key ({', '.join(MEASURE_COLUMNS)})) without rowid",
+        f"primary key ({', '.join(PERIOD_FIRST)})) without rowid",
+        # The same over all periods, so that those outside of a few need not be read.
+        f"create table measure_sums ({sums}, n integer not null, total integer not null, "
+        f"primary key ({', '.join(MEASURE_COLUMNS[:-1])})) without rowid",
         "create table changed_since (subject text not null, scope_grain text not null, "
         "scope_id text not null, episode integer not null, body text, "
         "primary key (subject, scope_grain, scope_id, episode)) without rowid",
