@@ -212,23 +212,34 @@ def _is_told_elsewhere(
     """Whether a broader or a narrower gap explains this one, so that it need not be listed twice.
 
     A part that is no worse than the rest of a whole with a gap is told by the whole. A whole that
-    has no gap without one of its parts is told by that part.
+    has no gap without one of its parts is told by that part, if the part is not told by the whole:
+    one of the two is always listed.
     """
+    if _is_told_by_whole(gap, best, tallies, rules):
+        return True
+    own = tallies[gap.spot]
+    for part in best.values():
+        for whole, source in parents(part.spot):
+            if whole == gap.spot and part.reference_from in (source, EARLIER, PROMISE):
+                rest = own.without(tallies[part.spot])
+                if not _is_gap_without(gap, rest, rules) and not _is_told_by_whole(
+                    part, best, tallies, rules
+                ):
+                    return True
+    return False
+
+
+def _is_told_by_whole(
+    gap: Gap, best: Mapping[Spot, Gap], tallies: Mapping[Spot, Tally], rules: Rules
+) -> bool:
     own = tallies[gap.spot]
     for whole, source in parents(gap.spot):
         if whole in best and best[whole].reference_from in (PROMISE, EARLIER):
             if gap.reference_from == source:
                 return False
             rest = tallies[whole].without(own)
-            worse = difference(own.hits, own.n, rest.hits, rest.n, rules.confidence).low > 0
-            if not worse:
+            if difference(own.hits, own.n, rest.hits, rest.n, rules.confidence).low <= 0:
                 return True
-    for part in best:
-        for whole, source in parents(part):
-            if whole == gap.spot and best[part].reference_from in (source, EARLIER, PROMISE):
-                rest = own.without(tallies[part])
-                if not _is_gap_without(gap, rest, rules):
-                    return True
     return False
 
 

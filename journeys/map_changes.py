@@ -50,8 +50,9 @@ def shares(drawn: Map) -> Iterator[tuple[str, tuple[float, int]]]:
     for name in ("conversion", "retention"):
         yield from _share(name, drawn[name])
     journeys = drawn["journeys"]
+    ended = sum(journeys["outcomes"].values())  # how what is still open will end, nobody knows
     for outcome, n in journeys["outcomes"].items():
-        yield f"ended as {outcome}", (n / journeys["all"], journeys["all"])
+        yield f"ended as {outcome}", (n / ended, ended)
     for stop in drawn["stages"]:
         stage = stop["stage"]
         yield from _share(f"progress of {stage}", stop["progress"])

@@ -41,10 +41,11 @@ def draw(counted: Counted, order: Sequence[str], confidence: float = CONFIDENCE)
     """The map, ready for JSON; ``order`` names the stages of the model, first to last.
 
     The counters are those of one category, persona and period (or of several of these, summed).
-    Keys: ``journeys`` (how many, open, bought, how they ended), ``conversion`` and ``retention``
-    with their intervals, ``stages`` (entered, left, dwell in days, conditions, actions, mishaps,
-    promises, answers, channels), ``flows``, ``variants``, ``visibility`` (what could be seen and
-    what could not), ``answers`` of all stages.
+    Keys: ``journeys`` (how many, open, bought, how they ended); ``conversion`` (of those that have
+    bought or ended: what is still open may yet buy) and ``retention`` (of those that bought), with
+    intervals; ``stages`` (entered, left, dwell in days, conditions, actions, pain points, promises,
+    answers, channels), ``flows``, ``variants``, ``visibility`` (what could be seen and what could
+    not), ``answers`` of all stages, ``detours``, ``goals``.
     """
     stops: dict[str, Stop] = {name: Stop() for name in order}
     whole = _Whole()
@@ -65,7 +66,7 @@ def draw(counted: Counted, order: Sequence[str], confidence: float = CONFIDENCE)
             "bought": whole.bought,
             "outcomes": most_first(whole.outcomes),
         },
-        "conversion": share(whole.bought, whole.journeys.total(), confidence),
+        "conversion": share(whole.bought, whole.decided, confidence),
         "retention": share(whole.kept, whole.bought, confidence),
         "stages": [_stage(name, stop, confidence) for name, stop in entered.items()],
         "flows": [
@@ -101,7 +102,7 @@ def _at(stop: Stop, name: str, bucket: str, channel: str, n: int) -> None:
     elif name == "step":
         stop.actions[first, channel] += n
         stop.channels[channel] += n
-        if rest.endswith("|again"):
+        if first in ONCE_IS_ENOUGH and rest.endswith("|again"):
             stop.mishaps["again", first] += n
     elif name == "roadblock":
         stop.mishaps["roadblock", bucket] += n
@@ -118,6 +119,10 @@ def _at(stop: Stop, name: str, bucket: str, channel: str, n: int) -> None:
 
 
 ANSWERS = ("nps", "csat", "ces")
+# Steps that nobody takes twice for pleasure; to look at a product again, or to buy it, is no pain.
+ONCE_IS_ENOUGH = frozenset(
+    {"checkout_started", "checkout_step_completed", "payment_entered", "coupon_denied"}
+)
 LOST_AFTER = frozenset({"churned", "expired", "returned", "order_cancelled"})
 
 
@@ -127,7 +132,7 @@ class _Whole:
     def __init__(self) -> None:
         self.journeys: Counter[str] = Counter()
         self.outcomes: Counter[str] = Counter()
-        self.open = self.bought = self.kept = self.jumps = 0
+        self.open = self.bought = self.kept = self.decided = self.jumps = 0
         self.variants: Counter[str] = Counter()
         self.seen: Counter[str] = Counter()
         self.dark: Counter[int] = Counter()
@@ -144,6 +149,8 @@ class _Whole:
                 self.open += n
             else:
                 self.outcomes[end] += n
+            if bought or end != "open":
+                self.decided += n
             if bought or end == "won":
                 self.bought += n
                 self.kept += 0 if end in LOST_AFTER else n

@@ -25,6 +25,12 @@ from target_journeys.delivery_commands import deliver_command, refused_group
 from target_journeys.explain import detail, explain, overview
 from target_journeys.forget import forget
 from target_journeys.ledger import Ledger
+from target_journeys.map_commands import (
+    act_command,
+    actions_command,
+    map_command,
+    review_command,
+)
 from target_journeys.outbox import Outbox
 from target_journeys.report import Shown, report
 from target_journeys.settings import read_json, read_settings
@@ -184,3 +190,7 @@ def report_command(config: Path, out: Path, subjects: tuple[str, ...]) -> None:
 
 main.add_command(deliver_command)
 main.add_command(refused_group)
+main.add_command(map_command)
+main.add_command(review_command)
+main.add_command(act_command)
+main.add_command(actions_command)

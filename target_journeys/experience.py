@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import json
+from collections.abc import Iterable
+from datetime import datetime
 
 from journeys.gaps import ranked
 from journeys.measures import PERIODS, Counters, add, counting, measures
@@ -11,6 +13,7 @@ from journeys.model import StageModel
 from target_journeys.counting import journey_of
 from target_journeys.experience_settings import ExperienceSettings
 from target_journeys.gaps import find, money_of, shown
+from target_journeys.maps import redraw
 from target_journeys.stores.sqlite import SQLiteStore
 from target_journeys.stores.sqlite_experience import COUNTED
 
@@ -23,10 +26,15 @@ class Experience:
     """The analysis of one store."""
 
     def __init__(
-        self, store: SQLiteStore, model: StageModel, settings: ExperienceSettings | None = None
+        self,
+        store: SQLiteStore,
+        model: StageModel,
+        as_of: datetime,
+        settings: ExperienceSettings | None = None,
     ) -> None:
         self.store = store
         self.model = model
+        self.as_of = as_of
         self.settings = settings or ExperienceSettings()
         self.how = counting(model, PERIODS[self.settings.period])
 
@@ -45,8 +53,10 @@ class Experience:
             return set()
         experience = self.store.experience
         with self.store.transaction():
-            touched = self.count()
+            places = self.count()
+            touched = {category for category, _ in places}
             if touched:
+                self._draw(places)
                 periods = self.recent()
                 if self.store.note(WINDOW) != shown(periods):  # then all gaps are of the past
                     touched = {*touched, *experience.categories()}
@@ -61,14 +71,26 @@ class Experience:
                 experience.rank_gaps(ranked(experience.excesses(), worths))
         return touched
 
+    def _draw(self, places: Iterable[tuple[str, str]]) -> None:
+        periods: dict[str, set[str]] = {}
+        for category, period in places:
+            periods.setdefault(category, set()).add(period)
+        order = [stage.name for stage in self.model.stages]
+        confidence = self.settings.confidence
+        for category, touched in sorted(periods.items()):
+            redraw(self.store, category, touched, order, at=self.as_of, confidence=confidence)
+
     def recent(self) -> list[str]:
         """The periods that are looked at for gaps."""
         return self.store.experience.periods()[-self.settings.recent :]
 
     # -- counting --------------------------------------------------------------------------
 
-    def count(self) -> set[str]:
-        """Count what changed, or everything if that was never done, within a transaction."""
+    def count(self) -> set[tuple[str, str]]:
+        """Count what changed, or everything if that was never done, within a transaction.
+
+        Tells the (category, period) of all counters that are not what they were.
+        """
         experience = self.store.experience
         if self.store.note(COUNTED) == self._name():
             return self._count_changes()
@@ -81,7 +103,7 @@ class Experience:
             if was_enabled:
                 gc.enable()
         self.store.keep_note(COUNTED, self._name())
-        return set(experience.categories())
+        return experience.places()
 
     def _count_all(self) -> None:
         experience = self.store.experience
@@ -94,7 +116,7 @@ class Experience:
         experience.gather(counters)
         experience.settle()
 
-    def _count_changes(self) -> set[str]:
+    def _count_changes(self) -> set[tuple[str, str]]:
         experience = self.store.experience
         counters: Counters = {}
         for before, now in experience.changed():
@@ -104,7 +126,7 @@ class Experience:
                 add(counters, measures(journey_of(now), self.how), 1)
         experience.forget_changes()
         experience.add(counters)
-        return {key[0] for key, (n, total) in counters.items() if n or total}
+        return {(key[0], key[-1]) for key, (n, total) in counters.items() if n or total}
 
     def _name(self) -> str:
         """What the counters depend on beside the journeys."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -33,4 +34,8 @@ class ExperienceSettings(BaseModel):
         lt=1,
         description="Of the intervals; the share of false alarms among the gaps stays below the "
         "rest.",
+    )
+    review_every: timedelta = Field(
+        default=timedelta(days=91),
+        description="How long after a review people should look at the maps again (ISO 8601).",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -50,28 +50,34 @@ def between(
     moments: tuple[datetime, datetime],
 ) -> list[tuple[object, ...]]:
     """As :func:`find`, for what happened from one moment up to another; reads all journeys."""
+    sums = list(sums_between(store, model, category, moments))
+    found = gaps(
+        tallies(sums),
+        rules_of(model, settings, category),
+    )
+    money = money_of(
+        (key[2], n + out, total + rest) for key, n, total, out, rest in sums if key[1] == "value"
+    )
+    first, beyond = (f"{moment:%Y-%m-%d}" for moment in moments)
+    return [gap_row(category, f"{first}..{beyond}", gap, money) for gap in found]
+
+
+def sums_between(
+    store: SQLiteStore, model: StageModel, category: str, moments: tuple[datetime, datetime]
+) -> Iterator[tuple[tuple[str, ...], int, int, int, int]]:
+    """(key without its period, n and total between two moments, n and total of the rest)."""
     how = counting(model, window(*moments))
     counters: Counters = {}
     for journey in journeys_of(store.experience.journeys(category)):
         add(counters, measures(journey, how), 1)
     sums: dict[tuple[str, ...], list[int]] = {}
-    worth: dict[str, list[int]] = {}
     for (*key, period), (n, total) in counters.items():
         place = 0 if period == INSIDE else 2
         counts = sums.setdefault(tuple(key), [0, 0, 0, 0])
         counts[place] += n
         counts[place + 1] += total
-        if key[1] == "value":
-            of = worth.setdefault(key[2], [0, 0])
-            of[0] += n
-            of[1] += total
-    found = gaps(
-        tallies((key, n, total, out, rest) for key, (n, total, out, rest) in sums.items()),
-        rules_of(model, settings, category),
-    )
-    money = money_of((currency, n, total) for currency, (n, total) in worth.items())
-    first, beyond = (f"{moment:%Y-%m-%d}" for moment in moments)
-    return [gap_row(category, f"{first}..{beyond}", gap, money) for gap in found]
+    for name, (n, total, out, rest) in sums.items():
+        yield name, n, total, out, rest
 
 
 def with_ranks(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from journeys.event import isoformat
 from journeys.map_changes import changes, drift
 from journeys.maps import draw
+from journeys.model import StageModel
 from target_journeys.stores.sqlite import SQLiteStore
 
 PERSONA, PERIOD = 3, 7  # places in a counter's key
@@ -36,6 +37,45 @@ def redraw(
     drawn = {place: draw(found, order, confidence) for place, found in counted.items()}
     store.maps.keep(category, drawn, isoformat(at))
     store.maps.drop(category, drawn, periods)
+
+
+def between(
+    store: SQLiteStore,
+    model: StageModel,
+    category: str,
+    persona: str,
+    periods: Sequence[str],
+    confidence: float,
+) -> dict[str, Any]:
+    """The map of some periods together, drawn for the occasion; of one, the one that is kept."""
+    if len(periods) == 1:
+        kept = store.maps.one(category, persona, periods[0])
+        assert kept is not None
+        return kept
+    counted = [
+        (key, n)
+        for key, n, _ in store.experience.counters(category)
+        if key[PERIOD] in periods and persona in ("", key[PERSONA])
+    ]
+    head = {
+        "category": category,
+        "persona": persona,
+        "period": f"{periods[0]}..{periods[-1]}",
+        "revision": None,
+    }
+    return head | draw(counted, [stage.name for stage in model.stages], confidence)
+
+
+def overview(store: SQLiteStore, every: timedelta, as_of: datetime) -> Iterator[dict[str, Any]]:
+    """Which maps there are, and whether a look at them is due."""
+    for category, persona, latest, reviewed_at in store.maps.overview():
+        yield {
+            "category": category,
+            "persona": persona,
+            "latest": latest,
+            "reviewed_at": reviewed_at,
+            "review_due": is_due(reviewed_at, every, as_of),
+        }
 
 
 def compared(before: dict[str, Any], after: dict[str, Any], confidence: float) -> dict[str, Any]:

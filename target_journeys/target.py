@@ -71,7 +71,7 @@ class TargetJourneys(Target):
         self.outbox = Outbox(settings.active_destinations())
         moment = settings.moment(datetime.now(UTC))
         self.ledger = Ledger(self.store, model, self.outbox, moment, policy)
-        self.experience = Experience(self.store, model, settings.experience)
+        self.experience = Experience(self.store, model, moment, settings.experience)
         self.keys: dict[str, list[str]] = {}  # stream → key properties, from its SCHEMA
         self.unused: Counter[str] = Counter()  # stream without a rule → records
         self.sent = Sent()

@@ -135,6 +135,10 @@ class SQLiteExperience:
         found = self.connection.execute("select distinct category from measure_sums order by 1")
         return [category for (category,) in found]
 
+    def places(self) -> set[tuple[str, str]]:
+        """The (category, period) that have counters."""
+        return set(self.connection.execute("select distinct category, period from measures"))
+
     def periods(self) -> list[str]:
         """The periods that have counters, first to last."""
         found = self.connection.execute("select distinct period from measures order by 1")

@@ -92,14 +92,15 @@ class SQLiteMaps:
             "insert or replace into map_reviews values (?, ?, ?)", (category, at, note)
         )
 
-    def keep_action(self, gap_id: str, at: str, category: str, what: str) -> None:
-        """Note what was done about a gap, and since when."""
+    def keep_action(self, gap_id: str, since: str, category: str, spot: str, what: str) -> None:
+        """Note what was done about a gap, where that is, and since when."""
         self.connection.execute(
-            "insert or replace into actions values (?, ?, ?, ?)", (gap_id, at, category, what)
+            "insert or replace into actions values (?, ?, ?, ?, ?)",
+            (gap_id, since, category, spot, what),
         )
 
-    def actions(self) -> list[tuple[str, str, str, str]]:
-        """(gap, since, category, what) of everything that was done, the latest first."""
+    def actions(self) -> list[tuple[str, str, str, str, str]]:
+        """(gap, since, category, spot, what) of everything that was done, the latest first."""
         return self.connection.execute(
-            "select gap_id, since, category, what from actions order by since desc, gap_id"
+            "select gap_id, since, category, spot, what from actions order by since desc, gap_id"
         ).fetchall()

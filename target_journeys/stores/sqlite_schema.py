@@ -387,6 +387,6 @@ def journey_maps(db: Database) -> None:
         "create table map_reviews (category text not null, reviewed_at text not null, note text, "
         "primary key (category, reviewed_at)) without rowid",
         "create table actions (gap_id text not null, since text not null, category text not null, "
-        "what text not null, primary key (gap_id, since)) without rowid",
+        "spot text not null, what text not null, primary key (gap_id, since)) without rowid",
     ):
         db.execute(statement)

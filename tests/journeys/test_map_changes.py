@@ -20,7 +20,7 @@ def stage(name: str, progress: int, n: int, **lost: int) -> dict[str, Any]:
 def drawn(*stages: dict[str, Any], flows: dict[tuple[str, str], int], bought: int, n: int) -> Any:
     share = {"value": bought / n, "low": 0, "high": 1, "n": n}
     return {
-        "journeys": {"all": n, "outcomes": {"no_decision": n - bought}},
+        "journeys": {"all": n, "outcomes": {"no_decision": n - bought, "won": bought}},
         "conversion": share,
         "retention": {"value": None, "low": 0, "high": 1, "n": 0},
         "stages": list(stages),
@@ -50,6 +50,7 @@ def test_only_what_moved_beyond_chance_is_told_the_largest_first():
         "progress of buying",
         "conversion",
         "ended as no_decision",
+        "ended as won",
     ]
     buying = found[0]
     assert (buying.before, buying.after) == (500 / 600, 250 / 610)
