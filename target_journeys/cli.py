@@ -32,6 +32,7 @@ from target_journeys.map_commands import (
     review_command,
 )
 from target_journeys.outbox import Outbox
+from target_journeys.outlooks import Outlooks
 from target_journeys.report import Shown, report
 from target_journeys.settings import read_json, read_settings
 from target_journeys.stage_model import StageModelError, load
@@ -56,9 +57,12 @@ def explain_command(subject: str, product: str | None, config: Path, *, as_json:
     category.
     """
     settings, store = opened(config)
-    found = explain(store, settings.policy().id_of(subject), product)
+    ahead = Outlooks(store, settings.experience, settings.moment(datetime.now(UTC)))
+    found = explain(store, settings.policy().id_of(subject), product, ahead)
     if not found["journeys"] and not found["links"]:
-        found = explain(store, subject, product)  # an account, or what the store itself shows
+        found = explain(
+            store, subject, product, ahead
+        )  # an account, or what the store itself shows
     store.close()
     if as_json:
         click.echo(json.dumps(found, indent=2))

@@ -9,21 +9,25 @@ from typing import Any
 import msgspec
 
 from target_journeys.identities import ACCOUNTS, PEOPLE
+from target_journeys.outlooks import Outlooks
 from target_journeys.rows import as_mapping, team_mapping
 from target_journeys.stores.sqlite import SQLiteStore
 
 EVIDENCE_FIELDS = ("event_id", "event_type", "occurred_at", "source", "source_key")
+NEXT_SHOWN = 3
 LINKS_SHOWN = 20  # of each state, in words; JSON has them all
 LINK_WORDS = {"joined": "is", "unlinked": "is no longer", "refused": "is not joined with"}
 
 
-def explain(store: SQLiteStore, subject: str, product: str | None = None) -> dict[str, Any]:
+def explain(
+    store: SQLiteStore, subject: str, product: str | None = None, ahead: Outlooks | None = None
+) -> dict[str, Any]:
     """Everything known of a subject, or of one of its journeys.
 
     ``subject`` may be any id of the person or account; ``product`` an id, name or alias, or a
     category. Keys: ``subject``, ``ids``, ``links``, ``touchpoints``, ``journeys``, ``teams``; each
-    journey is its stage record with ``steps``: the visits with the events behind them. An unknown
-    subject has no journeys.
+    journey is its stage record with ``steps``: the visits with the events behind them, and, if
+    ``ahead`` is given, its ``outlook``. An unknown subject has no journeys.
     """
     kind, canonical = who(store, subject)
     ids = sorted({name for _, name in store.identities.group(kind, [canonical])} | {canonical})
@@ -46,6 +50,7 @@ def explain(store: SQLiteStore, subject: str, product: str | None = None) -> dic
         team["product_name"] = names.get(team["product"])
     for journey in journeys:
         journey["product_name"] = names.get(journey["product"])
+        journey["outlook"] = ahead and ahead.of(journey)
         journey["steps"] = [
             {
                 "stage": stage,
@@ -159,6 +164,8 @@ def detail(found: Mapping[str, Any]) -> Iterator[str]:
             yield f"  CRM says {journey['crm_stage']}, behaviour says {journey['observed_stage']}"
         if journey["persona"]:
             yield f"  persona: {journey['persona']} since {journey['persona_since']}"
+        if journey["outlook"]:
+            yield from outlook_lines(journey["outlook"])
         if journey["candidates"]:
             yield f"  candidates: {', '.join(journey['candidates'])}"
         yield (
@@ -167,6 +174,21 @@ def detail(found: Mapping[str, Any]) -> Iterator[str]:
         )
     for team in found["teams"]:
         yield from team_lines(team)
+
+
+def outlook_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """Where journeys that stood here as long went next, and how soon."""
+    whose = found["group"] or "all categories"
+    if not found["ways"]:
+        yield f"  next: too few stays to say ({found['n']:,} in {whose} lasted as long)"
+        return
+    for way in found["ways"][:NEXT_SHOWN]:
+        soon = "" if way["p50_days"] is None else f", half of these within {way['p50_days']:g} days"
+        yield (
+            f"  next: {way['to']} {way['probability']:.0%} "
+            f"({way['low']:.0%} to {way['high']:.0%}){soon}"
+        )
+    yield f"    learned from {found['n']:,} stays in {whose} that lasted as long"
 
 
 def team_lines(team: Mapping[str, Any]) -> Iterator[str]:

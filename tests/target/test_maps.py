@@ -135,3 +135,11 @@ def test_an_action_is_told_with_what_came_after_it(kept, ask):
         1,
         "Error: There is no gap 'nothing'. `journeys gaps` lists them.\n",
     )
+
+
+def test_explain_says_what_came_next_for_those_who_stood_there_as_long(ask):
+    who = "email:1-45@acme.test"  # emptied the cart, and has been considering since
+    (journey,) = as_json(ask, "explain", who, "S")["journeys"]
+    assert journey["stage"] == "considering"
+    assert journey["outlook"]["ways"] == []  # all others went on within the hour
+    assert "next: too few stays to say" in ask("explain", who, "S")[1]
