@@ -28,6 +28,7 @@ from target_journeys.ledger import Ledger
 from target_journeys.map_commands import (
     act_command,
     actions_command,
+    effects_command,
     map_command,
     review_command,
 )
@@ -195,6 +196,7 @@ def report_command(config: Path, out: Path, subjects: tuple[str, ...]) -> None:
 main.add_command(deliver_command)
 main.add_command(refused_group)
 main.add_command(map_command)
+main.add_command(effects_command)
 main.add_command(review_command)
 main.add_command(act_command)
 main.add_command(actions_command)

@@ -1,4 +1,4 @@
-"""`journeys map`, `review`, `act` and `actions`: what journeys are like, what we did about it."""
+"""`journeys map`, `effects`, `review`, `act`, `actions`: what journeys are like, and what we did."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 
 from target_journeys.actions import act, effects
 from target_journeys.command import config_option, json_option, opened
+from target_journeys.interference import interference
 from target_journeys.map_text import NOTHING_YET, change_lines, map_lines, overview_lines, rate
 from target_journeys.maps import between, compared, overview
 from target_journeys.settings import Settings
@@ -145,6 +146,33 @@ def actions_command(config: Path, *, as_json: bool) -> None:
             if moved is None
             else f"  difference {moved['value']:+.1%} ({moved['low']:+.1%} to {moved['high']:+.1%})"
         )
+
+
+@click.command("effects")
+@config_option
+@json_option
+def effects_command(config: Path, *, as_json: bool) -> None:
+    """How an open ticket or return on one product changes the progress of the others.
+
+    The rate of going on with trouble elsewhere, beside the rate without, at the same age in the
+    same stage. It describes what happened together, not what caused what.
+    """
+    settings, store = opened(config)
+    model = load(settings.stage_model)
+    found = interference(store, model, moment_of(settings), settings.experience.confidence)
+    store.close()
+    if as_json:
+        click.echo(json.dumps([each._asdict() for each in found], indent=2))
+        return
+    for each in found:
+        click.echo(
+            f"{each.category or '(no category)'}, {each.stage}: {each.ratio:.2f} times as fast "
+            f"({each.low:.2f} to {each.high:.2f}) while another product has a ticket or return "
+            f"open; {each.went_on_with:,} went on in {each.days_with:,.0f} such days, "
+            f"{each.went_on_without:,} otherwise"
+        )
+    if not found:
+        click.echo("No stage has seen journeys go on both with and without trouble elsewhere.")
 
 
 def moment_of(settings: Settings) -> datetime:

@@ -87,6 +87,12 @@ class SQLiteExperience:
             () if category is None else (category,),
         )
 
+    def by_subject(self) -> Iterator[tuple[object, ...]]:
+        """All journeys, those of one subject together, in the order of COUNTED_COLUMNS."""
+        return self.connection.execute(
+            f"select {', '.join(COUNTED_COLUMNS)} from journey_stages order by subject"
+        )
+
     # -- counters --------------------------------------------------------------------------
 
     def begin_anew(self) -> None:
