@@ -1,4 +1,4 @@
-"""`journeys map`, `effects`, `review`, `act`, `actions`: what journeys are like, and what we did."""
+"""`journeys map`, `effects`, `review`, `act`, `actions`: what journeys are like, what we did."""
 
 from __future__ import annotations
 
