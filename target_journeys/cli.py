@@ -17,6 +17,7 @@ from singer_sdk.exceptions import ConfigValidationError
 from target_journeys import requirements
 from target_journeys.check import check
 from target_journeys.deliveries import requests_of
+from target_journeys.experience import Experience
 from target_journeys.explain import detail, explain, overview
 from target_journeys.forget import forget
 from target_journeys.ledger import Ledger
@@ -280,8 +281,11 @@ def forget_command(subject: str, config: Path, *, dry_run: bool, as_json: bool) 
         policy = settings.policy()
         outbox = Outbox(settings.active_destinations())
         moment = settings.moment(datetime.now(UTC))
-        ledger = Ledger(store, load(settings.stage_model), outbox, moment, policy)
-        receipt = forget(ledger, policy.id_of(subject), dry_run=dry_run)
+        model = load(settings.stage_model)
+        ledger = Ledger(store, model, outbox, moment, policy)
+        analysis = Experience(store, model, settings.experience)
+        name = policy.id_of(subject)
+        receipt = forget(ledger, name, experience=analysis, dry_run=dry_run)
     except StageModelError as error:
         click.echo(str(error), err=True)
         sys.exit(CONFIGURATION)

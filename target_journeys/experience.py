@@ -41,24 +41,32 @@ class Experience:
 
     def update(self) -> set[str]:
         """Bring counters and gaps up to date; tells the categories that were touched."""
-        if not self.settings.enabled:
+        if not self.settings.enabled and not self.store.experience.is_counted():
             return set()
-        experience = self.store.experience
         with self.store.transaction():
-            touched = self.count()
-            if touched:
-                periods = self.recent()
-                if self.store.note(WINDOW) != shown(periods):  # then all gaps are of the past
-                    touched = {*touched, *experience.categories()}
-                    self.store.keep_note(WINDOW, shown(periods))
-                for category in sorted(touched):
-                    rows = find(self.store, self.model, self.settings, category, periods)
-                    experience.keep_gaps(category, rows)
-                worths = {
-                    category: money_of(experience.worth(category)).mean
-                    for category in experience.categories()
-                }
-                experience.rank_gaps(ranked(experience.excesses(), worths))
+            return self.refresh()
+
+    def refresh(self) -> set[str]:
+        """As :meth:`update`, within the caller's transaction; what changed is then forgotten."""
+        experience = self.store.experience
+        if not self.settings.enabled:
+            experience.start_over()
+            return set()
+        touched = self.count()
+        if not touched:
+            return touched
+        periods = self.recent()
+        if self.store.note(WINDOW) != shown(periods):  # then all gaps are of the past
+            touched = {*touched, *experience.categories()}
+            self.store.keep_note(WINDOW, shown(periods))
+        for category in sorted(touched):
+            rows = find(self.store, self.model, self.settings, category, periods)
+            experience.keep_gaps(category, rows)
+        worths = {
+            category: money_of(experience.worth(category)).mean
+            for category in experience.categories()
+        }
+        experience.rank_gaps(ranked(experience.excesses(), worths))
         return touched
 
     def recent(self) -> list[str]:
