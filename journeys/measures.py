@@ -380,11 +380,14 @@ def week(moment: str) -> str:
 PERIODS: Mapping[str, Period] = {"week": week, "month": month, "quarter": quarter}
 
 
+INSIDE, OUTSIDE = "inside", "outside"
+
+
 def window(since: datetime, until: datetime) -> Period:
     """Tells moments from ``since`` up to, not including, ``until`` apart from all others."""
     first, beyond = (f"{moment:%Y-%m-%dT%H:%M:%S}" for moment in (since, until))
 
     def inside(moment: str) -> str:
-        return "inside" if first <= moment < beyond else "outside"
+        return INSIDE if first <= moment < beyond else OUTSIDE
 
     return inside

@@ -24,11 +24,11 @@ def slow(journey: Journey, spot: Spot, how: Counting, period: str, limit: float)
     """Whether a stay of the spot's stage that went on took longer than a limit, in seconds."""
     if spot.persona and journey.persona != spot.persona:
         return False
-    for key in measures(journey, how)[0]:
-        _, name, bucket, _, stage, _, _, at = key
+    for _, name, bucket, _, stage, _, _, at in measures(journey, how)[0]:
         way, _, length = bucket.rpartition("|")
-        if (name, stage, at) == ("stay", spot.stage, period) and way.startswith("progress"):
-            return int(length) >= bucket_of(limit)
+        here = (name, stage, at) == ("stay", spot.stage, period)
+        if here and way.startswith("progress") and int(length) >= bucket_of(limit):
+            return True
     return False
 
 

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import indent
+from typing import Any
 
 import click
 from singer_sdk.exceptions import ConfigValidationError
@@ -20,28 +21,23 @@ from target_journeys.deliveries import requests_of
 from target_journeys.experience import Experience
 from target_journeys.explain import detail, explain, overview
 from target_journeys.forget import forget
+from target_journeys.gap_commands import explain_gap, gaps_command, window_options
 from target_journeys.ledger import Ledger
+from target_journeys.options import (
+    CONFIG_HELP,
+    CONFIGURATION,
+    FAILED,
+    LEFT,
+    config_option,
+    destination_option,
+    json_option,
+    opened,
+)
 from target_journeys.outbox import Outbox
 from target_journeys.plan import Planned, plan
-from target_journeys.settings import Settings, read_json, read_settings
+from target_journeys.settings import read_json, read_settings
 from target_journeys.stage_model import StageModelError, load
-from target_journeys.stores import StoreError, open_store
-from target_journeys.stores.sqlite import SQLiteStore
-
-FAILED = 1  # exit codes, the same for every command
-CONFIGURATION = 2
-LEFT = 3
-
-CONFIG_HELP = "The configuration that the plugins use."
-config_option = click.option(
-    "--config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    default=Path("config.json"),
-    show_default=True,
-    help=CONFIG_HELP,
-)
-destination_option = click.option("--destination", help="Only rows of this destination.")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+from target_journeys.stores import StoreError
 
 
 @click.group()
@@ -51,16 +47,34 @@ def main() -> None:
 
 
 @main.command("explain")
-@click.argument("subject")
+@click.argument("subject", required=False)
 @click.argument("product", required=False)
+@click.option("--gap", help="In place of SUBJECT: the journeys behind a gap of `journeys gaps`.")
+@window_options
+@click.option("--limit", default=20, show_default=True, help="Journeys of a gap; 0 is all.")
 @config_option
 @json_option
-def explain_command(subject: str, product: str | None, config: Path, *, as_json: bool) -> None:
+def explain_command(
+    subject: str | None,
+    product: str | None,
+    config: Path,
+    *,
+    gap: str | None,
+    limit: int,
+    as_json: bool,
+    **window: Any,
+) -> None:
     """Why SUBJECT stands where it stands, with all products or with one PRODUCT.
 
     SUBJECT is any id of a person or account (email:ana@acme.test); PRODUCT an id, name, alias or
-    category.
+    category. With --gap it shows the journeys that met a gap, each with its events; name the same
+    --period, or --from and --to, as when it was found.
     """
+    if gap is not None:
+        explain_gap(config, gap, window, limit=limit, as_json=as_json)
+        return
+    if subject is None:
+        raise click.UsageError("Name a SUBJECT, or a gap with --gap.")
     settings, store = opened(config)
     found = explain(store, settings.policy().id_of(subject), product)
     if not found["journeys"] and not found["links"]:
@@ -73,6 +87,9 @@ def explain_command(subject: str, product: str | None, config: Path, *, as_json:
             click.echo(line)
     if not found["journeys"]:
         raise SystemExit(1)
+
+
+main.add_command(gaps_command)
 
 
 @main.command("check")
@@ -306,16 +323,3 @@ def forget_command(subject: str, config: Path, *, dry_run: bool, as_json: bool) 
         raise SystemExit(LEFT)
     if any(receipt.found.values()):
         raise SystemExit(1)
-
-
-def opened(config: Path) -> tuple[Settings, SQLiteStore]:
-    """The settings and the store; ends with exit code 2 when either cannot be used."""
-    try:
-        settings = read_settings(read_json(config))
-        store = open_store(settings.store, create=False)
-        settings.policy().check(store)
-        return settings, store
-    except (ConfigValidationError, StoreError) as error:
-        for each in getattr(error, "errors", None) or [str(error)]:
-            click.echo(each, err=True)
-        sys.exit(CONFIGURATION)

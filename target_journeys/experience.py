@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gc
 import json
+from dataclasses import replace
 
 from journeys.gaps import ranked
 from journeys.measures import PERIODS, Counters, add, counting, measures
 from journeys.model import StageModel
 from target_journeys.counting import journey_of
 from target_journeys.experience_settings import ExperienceSettings
-from target_journeys.gaps import find, money_of, shown
+from target_journeys.gaps import Window, find, money_of, shown
 from target_journeys.stores.sqlite import SQLiteStore
 from target_journeys.stores.sqlite_experience import COUNTED
 
@@ -59,8 +60,9 @@ class Experience:
         if self.store.note(WINDOW) != shown(periods):  # then all gaps are of the past
             touched = {*touched, *experience.categories()}
             self.store.keep_note(WINDOW, shown(periods))
+        when = replace(Window.of(self.settings, shown(periods)), periods=tuple(periods))
         for category in sorted(touched):
-            rows = find(self.store, self.model, self.settings, category, periods)
+            rows = find(self.store, self.model, self.settings, category, when)
             experience.keep_gaps(category, rows)
         worths = {
             category: money_of(experience.worth(category)).mean
