@@ -161,9 +161,9 @@ def parts(name: str, bucket: str) -> Iterator[Part]:
         yield "repeat", "", MISHAP
     elif name == "contact":
         yield "repeat", "", TRIAL
-    elif name == "funnel" and rest and not rest.endswith("|open"):
+    elif name == "funnel":
         _, step, end = rest.split("|")
-        if end != "end":
+        if end in ("on", "stop"):
             yield "drop_off", f"{first}: {step}", BOTH if end == "stop" else TRIAL
 
 
