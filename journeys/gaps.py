@@ -189,9 +189,8 @@ def _gap(
 def _dwells(found: Tallies, rules: Rules) -> Iterator[tuple[Spot, Tally]]:
     """Stays that took longer than nine in ten did in the other periods."""
     for (stage, persona), lengths in found.dwells.items():
-        outside = [(bucket, counts[1]) for bucket, counts in lengths.items()]
-        n_outside = sum(n for _, n in outside)
-        limit = quantile(outside, SLOW)
+        n_outside = sum(counts[1] for counts in lengths.values())
+        limit = slow_from(found, stage, persona)
         if limit is None or n_outside < rules.minimum:
             continue
         slow = [
@@ -201,6 +200,12 @@ def _dwells(found: Tallies, rules: Rules) -> Iterator[tuple[Spot, Tally]]:
         n = sum(counts[0] for counts in lengths.values())
         tally = Tally(n, slow[0], slow[2], n_outside, slow[1])
         yield Spot("dwell", "", stage, "", persona, ""), tally
+
+
+def slow_from(found: Tallies, stage: str, persona: str) -> float | None:
+    """From how many seconds on a stay is slow: nine in ten were shorter in the other periods."""
+    lengths = found.dwells.get((stage, persona), {})
+    return quantile(((bucket, counts[1]) for bucket, counts in lengths.items()), SLOW)
 
 
 # -- choosing ------------------------------------------------------------------------------------

@@ -43,6 +43,7 @@ class Journey(NamedTuple):
     repeats: Sequence[Mapping[str, Any]] = ()
     last_step: Mapping[str, Any] | None = None
     value: Mapping[str, Any] | None = None
+    funnels: Sequence[Mapping[str, Any]] = ()
 
 
 class Key(NamedTuple):
@@ -96,6 +97,8 @@ def measures(journey: Journey, how: Counting) -> tuple[dict[tuple[str, ...], int
     count = _Count(journey, how.period)
     _stays(count, journey, how)
     _journey(count, journey, how)
+    if journey.funnels:
+        _funnels(count, journey)
     if journey.touches:
         _touches(count, journey, how)
     if journey.promises or journey.feedback or journey.roadblocks or journey.repeats:
@@ -250,6 +253,25 @@ def _touches(count: _Count, journey: Journey, how: Counting) -> None:
                     count.add("contact", kind, stage, channel, period, n)
 
 
+def _funnels(count: _Count, journey: Journey) -> None:
+    """Every step of a funnel that was reached, and how it went on: "open" while it still may."""
+    steps = journey.funnels
+    following = [*[step["funnel"] for step in steps[1:]], None]
+    for step, funnel in zip(steps, following, strict=True):
+        if step["is_last"]:
+            end = "end"
+        elif funnel == step["funnel"]:
+            end = "on"
+        elif journey.outcome is None and journey.stage == step["stage"]:
+            end = "open"
+        else:
+            end = "stop"
+        bucket = f"{step['funnel']}|{step['position']}|{step['step']}|{end}"
+        period = count.period(step["at"])
+        count.add("funnel", bucket, *_place(step), period)
+        count.of_product("funnel", bucket, step["stage"], period)
+
+
 def _occasions(count: _Count, journey: Journey) -> None:
     """Promises, answers, roadblocks and repeats, each at its own moment."""
     for promise in journey.promises:
@@ -380,11 +402,14 @@ def week(moment: str) -> str:
 PERIODS: Mapping[str, Period] = {"week": week, "month": month, "quarter": quarter}
 
 
+INSIDE, OUTSIDE = "inside", "outside"
+
+
 def window(since: datetime, until: datetime) -> Period:
     """Tells moments from ``since`` up to, not including, ``until`` apart from all others."""
     first, beyond = (f"{moment:%Y-%m-%dT%H:%M:%S}" for moment in (since, until))
 
     def inside(moment: str) -> str:
-        return "inside" if first <= moment < beyond else "outside"
+        return INSIDE if first <= moment < beyond else OUTSIDE
 
     return inside

@@ -67,6 +67,7 @@ class Category:
     contact_closes_after: timedelta
     account_journeys: bool  # of what members do without naming their account
     pipelines: Mapping[str, Mapping[str, str]]  # pipeline (or "*") → CRM stage → stage
+    funnels: Mapping[str, tuple[str, ...]]  # name → event types in order
     required_roles: tuple[str, ...]  # of a buying team
     minimum_role_coverage: float  # share of the required roles with which a team is complete
     team_window: timedelta  # who did nothing for this long is silent

@@ -73,3 +73,4 @@ class StageRecord(NamedTuple):
     last_step: Mapping[str, Any] | None = None  # the last touch that was not an impression
     expected: Mapping[str, Any] | None = None  # of the current stage, and how far it is in it
     value: Mapping[str, str | None] | None = None  # amount, as decimal text, and currency
+    funnels: Sequence[Mapping[str, Any]] = ()  # the steps of declared funnels that were reached

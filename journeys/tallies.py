@@ -12,7 +12,7 @@ LOWEST_PROMOTER = 9  # of an NPS; up to 6 is a detractor
 HIGHEST_DETRACTOR = 6
 SATISFIED = 0.7  # share of the scale from which an answer is a good one: 4 of 5, 5 of 7, 7 of 10
 DETOURS = ("backward", "loop", "extra")
-ALL_CHANNELS = frozenset({"left", "journeys", "detour"})  # have "" of their own
+ALL_CHANNELS = frozenset({"stay", "waiting", "left", "journeys", "detour"})  # have their own ""
 NAMES = (  # the counters that trials are made of
     "stay",
     "waiting",
@@ -81,34 +81,42 @@ Counted = Iterable[tuple[Sequence[str], int, int, int, int]]  # key, n and total
 def tallies(counted: Counted) -> Tallies:
     """Trials and mishaps of a category from its counters, whose keys begin as a ``Key``."""
     found = Tallies()
-    base: dict[tuple[str, str, str, str], list[int]] = {}  # who could have met a roadblock
-    for (_, name, bucket, persona, stage, channel, product, *_), n, total, out, _ in counted:
+    there: dict[tuple[str, str, str, str], list[int]] = {}  # who could have met a roadblock
+    for key, n, total, out, _ in counted:
+        _, name, bucket, persona, stage, channel, product, *_ = key
         if name == "stay":
-            way, _, length = bucket.rpartition("|")
-            name, bucket = "left", way.partition(">")[0]
-            _dwell(found, (bucket, int(length)), stage, persona, (n, out, total))
-        elif name == "waiting":
-            name, bucket = "left", "open"
-        if name == "left":  # of all channels, of one, or of a product: who was there at all
-            for place in places(name, persona, channel, product):
-                reached = base.setdefault((stage, *place), [0, 0])
-                reached[0] += n
-                reached[1] += out
-        if name == "roadblock":
+            _dwell(found, bucket, stage, persona, (n, out, total))
+        elif name == "roadblock":
             kind, _, owner = bucket.partition("|")
             found.owners[kind] = owner
-        for type_, topic, (trial, mishap) in parts(name, bucket):
+        if name in ("stay", "waiting", "left"):  # of all channels, of one, or of a product
             for place in places(name, persona, channel, product):
-                tally = found.of.setdefault(Spot(type_, topic, stage, *place), Tally())
-                tally.n += n * trial
-                tally.n_outside += out * trial
-                tally.hits += n * mishap
-                tally.hits_outside += out * mishap
-                tally.value += total * mishap
+                counts = there.setdefault((stage, *place), [0, 0])
+                counts[0] += n
+                counts[1] += out
+        for spot, (trial, mishap) in spots(key):
+            tally = found.of.get(spot)
+            if tally is None:
+                tally = found.of[spot] = Tally()
+            if trial:
+                tally.n += n
+                tally.n_outside += out
+            if mishap:
+                tally.hits += n
+                tally.hits_outside += out
+                tally.value += total
     for spot, tally in found.of.items():
         if spot.type == "roadblock":
-            tally.n, tally.n_outside = base.get(spot[2:], (0, 0))
+            tally.n, tally.n_outside = there.get(spot[2:], (0, 0))
     return found
+
+
+def spots(key: Sequence[str]) -> Iterator[tuple[Spot, tuple[int, int]]]:
+    """Of which spots a counter tells trials or mishaps."""
+    _, name, bucket, persona, stage, channel, product, *_ = key
+    for type_, topic, counts in parts(name, bucket):
+        for place in places(name, persona, channel, product):
+            yield Spot(type_, topic, stage, *place), counts
 
 
 def places(name: str, persona: str, channel: str, product: str) -> Iterator[tuple[str, str, str]]:
@@ -129,8 +137,8 @@ def places(name: str, persona: str, channel: str, product: str) -> Iterator[tupl
 def parts(name: str, bucket: str) -> Iterator[Part]:
     """What a counter says: of which trouble it is a trial, a mishap, or both."""
     first, _, rest = bucket.partition("|")
-    if name == "left" and first != "open":
-        yield "drop_off", "", TRIAL if first == "progress" else BOTH
+    if name in ("stay", "left") and first != "open":
+        yield "drop_off", "", TRIAL if first.startswith("progress") else BOTH
     elif name == "step":
         end, _, often = rest.partition("|")
         yield "detour", f"{first} again", BOTH if often == "again" else TRIAL
@@ -153,25 +161,22 @@ def parts(name: str, bucket: str) -> Iterator[Part]:
         yield "repeat", "", MISHAP
     elif name == "contact":
         yield "repeat", "", TRIAL
-    elif name == "funnel" and rest and not rest.endswith("|open"):
+    elif name == "funnel":
         _, step, end = rest.split("|")
-        if end != "end":
+        if end in ("on", "stop"):
             yield "drop_off", f"{first}: {step}", BOTH if end == "stop" else TRIAL
 
 
 def _dwell(
-    found: Tallies,
-    left: tuple[str, int],
-    stage: str,
-    persona: str,
-    counted: tuple[int, int, int],
+    found: Tallies, bucket: str, stage: str, persona: str, counted: tuple[int, int, int]
 ) -> None:
-    kind, place = left
-    if kind != "progress":
+    """Keep how long a stay took after which the journey came further."""
+    way, _, length = bucket.rpartition("|")
+    if not way.startswith("progress"):
         return
     for who in {"", persona}:
         lengths = found.dwells.setdefault((stage, who), {})
-        counts = lengths.setdefault(place, [0, 0, 0])
+        counts = lengths.setdefault(int(length), [0, 0, 0])
         for index, value in enumerate(counted):
             counts[index] += value
 

@@ -9,11 +9,12 @@ from typing import Any
 
 from journeys.event import isoformat
 from journeys.maps import share
+from journeys.measures import window
 from journeys.model import StageModel
 from journeys.statistics import difference
-from journeys.tallies import Spot, Tally, tallies
+from journeys.tallies import Spot, Tally
 from target_journeys.experience_settings import ExperienceSettings
-from target_journeys.gaps import sums_between
+from target_journeys.gaps import Window, tallies_of
 from target_journeys.stores.sqlite import SQLiteStore
 
 BEYOND = datetime(9999, 1, 1, tzinfo=UTC)  # what began after the action is inside the window
@@ -38,8 +39,8 @@ def effects(
     """
     for gap_id, since, category, spot_text, what in store.maps.actions():
         spot = Spot(*json.loads(spot_text))
-        moments = (datetime.fromisoformat(since), BEYOND)
-        tally = tallies(sums_between(store, model, category, moments)).of.get(spot, Tally())
+        after = Window(since, window(datetime.fromisoformat(since), BEYOND))
+        tally = tallies_of(store, model, settings, category, after).of.get(spot, Tally())
         hits, n = min(tally.hits, tally.n), tally.n
         hits_before, n_before = min(tally.hits_outside, tally.n_outside), tally.n_outside
         moved = difference(hits, n, hits_before, n_before, settings.confidence)

@@ -7,23 +7,18 @@ import sqlite3
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 from singer_sdk.exceptions import ConfigValidationError
 
 from target_journeys import requirements
 from target_journeys.check import check
-from target_journeys.command import (
-    CONFIGURATION,
-    FAILED,
-    LEFT,
-    config_option,
-    json_option,
-    opened,
-)
 from target_journeys.delivery_commands import deliver_command, refused_group
+from target_journeys.experience import Experience
 from target_journeys.explain import detail, explain, overview
 from target_journeys.forget import forget
+from target_journeys.gap_commands import explain_gap, gaps_command, window_options
 from target_journeys.ledger import Ledger
 from target_journeys.map_commands import (
     act_command,
@@ -31,6 +26,14 @@ from target_journeys.map_commands import (
     effects_command,
     map_command,
     review_command,
+)
+from target_journeys.options import (
+    CONFIGURATION,
+    FAILED,
+    LEFT,
+    config_option,
+    json_option,
+    opened,
 )
 from target_journeys.outbox import Outbox
 from target_journeys.outlooks import Outlooks
@@ -47,23 +50,39 @@ def main() -> None:
 
 
 @main.command("explain")
-@click.argument("subject")
+@click.argument("subject", required=False)
 @click.argument("product", required=False)
+@click.option("--gap", help="In place of SUBJECT: the journeys behind a gap of `journeys gaps`.")
+@window_options
+@click.option("--limit", default=20, show_default=True, help="Journeys of a gap; 0 is all.")
 @config_option
 @json_option
-def explain_command(subject: str, product: str | None, config: Path, *, as_json: bool) -> None:
+def explain_command(
+    subject: str | None,
+    product: str | None,
+    config: Path,
+    *,
+    gap: str | None,
+    limit: int,
+    as_json: bool,
+    **window: Any,
+) -> None:
     """Why SUBJECT stands where it stands, with all products or with one PRODUCT.
 
     SUBJECT is any id of a person or account (email:ana@acme.test); PRODUCT an id, name, alias or
-    category.
+    category. With --gap it shows the journeys that met a gap, each with its events; name the same
+    --period, or --from and --to, as when it was found.
     """
+    if gap is not None:
+        explain_gap(config, gap, window, limit=limit, as_json=as_json)
+        return
+    if subject is None:
+        raise click.UsageError("Name a SUBJECT, or a gap with --gap.")
     settings, store = opened(config)
     ahead = Outlooks(store, settings.experience, settings.moment(datetime.now(UTC)))
     found = explain(store, settings.policy().id_of(subject), product, ahead)
     if not found["journeys"] and not found["links"]:
-        found = explain(
-            store, subject, product, ahead
-        )  # an account, or what the store itself shows
+        found = explain(store, subject, product, ahead)  # an account, or a pseudonym
     store.close()
     if as_json:
         click.echo(json.dumps(found, indent=2))
@@ -72,6 +91,9 @@ def explain_command(subject: str, product: str | None, config: Path, *, as_json:
             click.echo(line)
     if not found["journeys"]:
         raise SystemExit(1)
+
+
+main.add_command(gaps_command)
 
 
 @main.command("check")
@@ -132,8 +154,11 @@ def forget_command(subject: str, config: Path, *, dry_run: bool, as_json: bool) 
         policy = settings.policy()
         outbox = Outbox(settings.active_destinations())
         moment = settings.moment(datetime.now(UTC))
-        ledger = Ledger(store, load(settings.stage_model), outbox, moment, policy)
-        receipt = forget(ledger, policy.id_of(subject), dry_run=dry_run)
+        model = load(settings.stage_model)
+        ledger = Ledger(store, model, outbox, moment, policy)
+        analysis = Experience(store, model, moment, settings.experience)
+        name = policy.id_of(subject)
+        receipt = forget(ledger, name, experience=analysis, dry_run=dry_run)
     except StageModelError as error:
         click.echo(str(error), err=True)
         sys.exit(CONFIGURATION)

@@ -10,7 +10,8 @@ from textwrap import indent
 
 import click
 
-from target_journeys.command import (
+from target_journeys.deliveries import requests_of
+from target_journeys.options import (
     CONFIG_HELP,
     FAILED,
     LEFT,
@@ -19,7 +20,6 @@ from target_journeys.command import (
     json_option,
     opened,
 )
-from target_journeys.deliveries import requests_of
 from target_journeys.outbox import Outbox
 from target_journeys.plan import Planned, plan
 from target_journeys.stores import StoreError

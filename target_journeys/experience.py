@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from journeys.gaps import ranked
@@ -12,7 +13,7 @@ from journeys.measures import PERIODS, Counters, add, counting, measures
 from journeys.model import StageModel
 from target_journeys.counting import journey_of
 from target_journeys.experience_settings import ExperienceSettings
-from target_journeys.gaps import find, money_of, shown
+from target_journeys.gaps import Window, find, money_of, shown
 from target_journeys.maps import redraw
 from target_journeys.stores.sqlite import SQLiteStore
 from target_journeys.stores.sqlite_experience import COUNTED
@@ -49,26 +50,35 @@ class Experience:
 
     def update(self) -> set[str]:
         """Bring counters and gaps up to date; tells the categories that were touched."""
-        if not self.settings.enabled:
+        if not self.settings.enabled and not self.store.experience.is_counted():
             return set()
-        experience = self.store.experience
         with self.store.transaction():
-            places = self.count()
-            touched = {category for category, _ in places}
-            if touched:
-                self._draw(places)
-                periods = self.recent()
-                if self.store.note(WINDOW) != shown(periods):  # then all gaps are of the past
-                    touched = {*touched, *experience.categories()}
-                    self.store.keep_note(WINDOW, shown(periods))
-                for category in sorted(touched):
-                    rows = find(self.store, self.model, self.settings, category, periods)
-                    experience.keep_gaps(category, rows)
-                worths = {
-                    category: money_of(experience.worth(category)).mean
-                    for category in experience.categories()
-                }
-                experience.rank_gaps(ranked(experience.excesses(), worths))
+            return self.refresh()
+
+    def refresh(self) -> set[str]:
+        """As :meth:`update`, within the caller's transaction; what changed is then forgotten."""
+        experience = self.store.experience
+        if not self.settings.enabled:
+            experience.start_over()
+            return set()
+        places = self.count()
+        touched = {category for category, _ in places}
+        if not touched:
+            return touched
+        self._draw(places)
+        periods = self.recent()
+        if self.store.note(WINDOW) != shown(periods):  # then all gaps are of the past
+            touched = {*touched, *experience.categories()}
+            self.store.keep_note(WINDOW, shown(periods))
+        when = replace(Window.of(self.settings, shown(periods)), periods=tuple(periods))
+        for category in sorted(touched):
+            rows = find(self.store, self.model, self.settings, category, when)
+            experience.keep_gaps(category, rows)
+        worths = {
+            category: money_of(experience.worth(category)).mean
+            for category in experience.categories()
+        }
+        experience.rank_gaps(ranked(experience.excesses(), worths))
         return touched
 
     def _draw(self, places: Iterable[tuple[str, str]]) -> None:

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from target_journeys.events import stored
+from target_journeys.experience import Experience
 from target_journeys.explain import who
 from target_journeys.forgotten import Forgotten, entry, traces
 from target_journeys.identities import ACCOUNTS, PEOPLE
 from target_journeys.intake import event_rows
 from target_journeys.ledger import Ledger
+from target_journeys.rows import KEY_LENGTH
 from target_journeys.stores.base import StoreError, UnmappedRow
 from target_journeys.stores.sqlite import SQLiteStore
 
@@ -60,7 +62,7 @@ class Receipt:
             )
 
 
-def forget(ledger: Ledger, name: str, *, dry_run: bool = False) -> Receipt:
+def forget(ledger: Ledger, name: str, *, experience: Experience, dry_run: bool = False) -> Receipt:
     """Erase a person, by any id, from the store, and tell the destinations; or only count.
 
     Raises :class:`StoreError` for an account, and ``sqlite3.OperationalError`` when somebody else
@@ -76,6 +78,7 @@ def forget(ledger: Ledger, name: str, *, dry_run: bool = False) -> Receipt:
     store.begin()
     try:
         erase(ledger, ids, salt, receipt)
+        experience.refresh()
         if not dry_run:
             store.commit()
     finally:
@@ -103,7 +106,7 @@ def erase(ledger: Ledger, ids: list[str], salt: bytes, receipt: Receipt) -> None
     kept = [body for event in held if (body := forgotten.event(event)) is not None]
     store.replace_events(event_rows((stored(body.decode()), body) for body in kept))
     receipt.events_redacted = len(kept)
-    store.experience.start_over()  # it may hold their journeys as they were
+    store.experience.remember(row[:KEY_LENGTH] for row in list(store.stages_of(ids)))
     receipt.removed |= erasure.rows(ids)
     unmapped = [
         row[:3] for row in erasure.unmapped_keys() if forgotten.keeps_out(UnmappedRow(*row))

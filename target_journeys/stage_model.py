@@ -135,6 +135,9 @@ class CategorySettings(Closed):
     pipelines: dict[str, dict[str, str]] | None = Field(
         None, description='Pipeline (or "*") → CRM stage → stage.'
     )
+    funnels: dict[str, Annotated[list[str], Field(min_length=2)]] | None = Field(
+        None, description="Funnel → event types in order; a step counts after all before it."
+    )
     required_roles: list[str] | None = Field(
         None, description="The buying roles that a team needs."
     )
@@ -315,6 +318,15 @@ def _check_names(data: dict[str, Any]) -> None:
         named += [(f"{key}.stalled_after", stage) for stage in group.get("stalled_after", {})]
         for pipeline in group.get("pipelines", {}).values():
             named += [(f"{key}.pipelines", stage) for stage in pipeline.values()]
+        for funnel, steps in group.get("funnels", {}).items():
+            for step in steps:
+                if step not in known:
+                    raise StageModelError(
+                        f"stage_model.{key}.funnels.{funnel}: event type '{step}' is unknown. Take "
+                        "one of docs/reference/events.md or declare it under "
+                        "stage_model.event_types."
+                    )
+            group["funnels"][funnel] = tuple(steps)
         for name in ("stages", "required_roles"):
             if name in group:
                 group[name] = tuple(group[name])

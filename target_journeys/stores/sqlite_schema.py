@@ -55,6 +55,7 @@ EXPERIENCE_COLUMNS: tuple[str, ...] = (  # all of them JSON
     "last_step",
     "expected",
     "value",
+    "funnels",
 )
 STAGE_COLUMNS = (
     *FIRST_STAGE_COLUMNS,
