@@ -201,7 +201,7 @@ def report_command(config: Path, out: Path, subjects: tuple[str, ...]) -> None:
     policy = settings.policy()
     moment = settings.moment(datetime.now(UTC))
     try:
-        shown = Shown(store, load(settings.stage_model), policy, moment)
+        shown = Shown(store, load(settings.stage_model), policy, moment, settings.experience)
         page = report(shown, [policy.id_of(subject) for subject in subjects])
         out.write_text(page, encoding="utf-8")
     except StageModelError as error:

@@ -11,12 +11,14 @@ from typing import Any
 from journeys.event import isoformat
 from journeys.lanes import Lane, lanes
 from journeys.model import StageModel
+from target_journeys.experience_settings import ExperienceSettings
 from target_journeys.explain import explain, label, name_of, standing, teams_of
 from target_journeys.histories import Histories
 from target_journeys.identities import PEOPLE
 from target_journeys.items import items_of
 from target_journeys.policy import Policy
 from target_journeys.products import Products
+from target_journeys.report.experience_views import category_maps, due_reviews, gap_list
 from target_journeys.report.page import render
 from target_journeys.report.portfolio import HEADLINES, as_mapping, portfolio
 from target_journeys.report.swimlanes import axis_of, drawn
@@ -37,6 +39,7 @@ class Shown:
     model: StageModel
     policy: Policy
     as_of: datetime
+    experience: ExperienceSettings
 
     def lanes_of(self, subject: str) -> dict[tuple[str, str], Lane]:
         """What happened in each journey of a subject, by its canonical id."""
@@ -64,7 +67,14 @@ def report(shown: Shown, subjects: Sequence[str] = ()) -> str:
             for number, subject in enumerate(subjects, 1)
         ]
     else:
-        views = [portfolio_view(store), *example_views(shown), teams_view(store, shown.model)]
+        maps = maps_of(shown)
+        views = [
+            portfolio_view(store, maps),
+            gaps_view(shown),
+            view("Journey maps", "maps", "maps", maps),
+            *example_views(shown),
+            teams_view(store, shown.model),
+        ]
     return render(
         {
             "title": TITLE,
@@ -83,7 +93,7 @@ def view(name: str, view_id: str, template: str, values: Mapping[str, Any]) -> d
     return {"name": name, "id": view_id, "template": f"{template}.html", "values": values}
 
 
-def portfolio_view(store: SQLiteStore) -> dict[str, Any]:
+def portfolio_view(store: SQLiteStore, maps: Mapping[str, Any]) -> dict[str, Any]:
     """Every category as a row; products come with the search."""
     rows = portfolio(store.report.standings())
     names = store.product_names([row.product for row in rows if row.product])
@@ -98,8 +108,22 @@ def portfolio_view(store: SQLiteStore) -> dict[str, Any]:
             "searchable": searchable,
             "products": len(searchable) - len(shown),
             "headlines": HEADLINES,
+            "figures": maps["total"] and {row["c"]: maps["all"].get(row["c"]) for row in shown},
+            "period": maps["period"],
         },
     )
+
+
+def maps_of(shown: Shown) -> dict[str, Any]:
+    """What journeys were like in each category, in the latest periods."""
+    due = due_reviews(shown.store, shown.experience, shown.as_of)
+    return category_maps(shown.store, shown.model, shown.experience, due)
+
+
+def gaps_view(shown: Shown) -> dict[str, Any]:
+    """Where the experience breaks down, and what was done about it."""
+    values = gap_list(shown.store, shown.model, shown.experience)
+    return view("Experience gaps", "gaps", "gaps", values)
 
 
 def example_views(shown: Shown) -> Iterator[dict[str, Any]]:

@@ -23,13 +23,13 @@
     if (!wanted) { body.replaceChildren(...body.own); say(input, ""); return; }
     table.data ??= JSON.parse(document.getElementById(table.dataset.rows).textContent);
     const found = table.data.filter((row) => clean(`${row.c} ${row.n ?? ""} ${row.p ?? ""}`).includes(wanted));
-    body.replaceChildren(...found.slice(0, SHOWN).map(drawRow));
+    body.replaceChildren(...found.slice(0, SHOWN).map((row) => drawRow(table, row)));
     say(input, `${found.length} found${found.length > SHOWN ? `, the first ${SHOWN} shown` : ""}`);
   };
   const cell = (row, text, number) => { const td = row.insertCell(); td.textContent = text; if (number) td.className = "n"; return td; };
   const words = (name) => name.replaceAll("_", " ");
   const counts = (found) => Object.entries(found).map(([name, n]) => `${words(name)} ${n.toLocaleString()}`).join(", ");
-  const drawRow = (data) => {
+  const drawRow = (table, data) => {
     const row = document.createElement("tr");
     const head = row.appendChild(document.createElement("th"));
     head.scope = "row";
@@ -41,6 +41,7 @@
     const total = data.h.reduce((sum, n) => sum + n, 0);
     data.h.forEach((n, index) => { if (n) { const part = bar.appendChild(document.createElement("i")); part.className = `h${index}`; part.style.width = `${100 * n / total}%`; } });
     for (const n of data.h) cell(row, n.toLocaleString(), true);
+    for (let n = table.tHead.rows[0].cells.length - 10; n > 0; n--) cell(row, ""); // only categories have figures
     cell(row, counts(data.w));
     cell(row, counts(data.o) + (data.i ? ` (${data.i.toLocaleString()} only inferred from silence)` : ""));
     return row;
