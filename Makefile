@@ -33,7 +33,7 @@ demo: .venv/.installed .venv-meltano/.installed ## run the sample company throug
 test: lint ## style, types and every test that needs nothing but Python
 	$(BIN)/pytest -q -m "not real" -n 2
 
-test-real: .venv/.installed .venv-meltano/.installed .venv-sandbox/.installed .prism/.installed .venv-helpdesk/.installed .venv-browser/.installed .axe/.installed .shop-log/.installed ## the tests that run real programs (Meltano, servers …)
+test-real: .venv/.installed .venv-meltano/.installed .venv-sandbox/.installed .prism/.installed .venv-helpdesk/.installed .venv-browser/.installed .axe/.installed .shop-log/.installed .venv-oracles/.installed ## the tests that run real programs (Meltano, servers …)
 	@tests/real/install_from_debian.sh 'Request Tracker' request-tracker5 rt5-db-sqlite rt5-standalone starman
 	@tests/real/install_from_debian.sh Chromium chromium chromium-driver
 	$(BIN)/pytest -q -m real
@@ -98,6 +98,11 @@ endif
 # What drives a browser.
 .venv-browser/.installed: tests/real/browser_requirements.txt | python-is-new
 	$(call environment,.venv-browser,-r $<)
+	@touch $@
+
+# What other people's statistics say, to compare ours with.
+.venv-oracles/.installed: tests/oracles/requirements.txt | python-is-new
+	$(call environment,.venv-oracles,-r $<)
 	@touch $@
 
 # A log that lies in a wheel; where it cannot be fetched the tests that read it are skipped.

@@ -1,33 +1,82 @@
-"""How a journey is doing at a moment: computed from the clock and the expectation, not entered."""
+"""How a journey is doing at a moment: computed from the clock and what is known, not entered."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import NamedTuple
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
-from journeys.model import Category, Limits
+from journeys.model import NO_LIMITS, Category, Dwell, Limits
 
-NO_LIMITS = Limits(None, None)
+DAY = timedelta(days=1)
+DAYS_DIGITS = 3
 
 
 class Condition(NamedTuple):
     """The word, since when it holds, and when it may change next if nothing happens."""
 
-    name: str  # "on_track", "slow" or "stalled"
+    name: str
     since: datetime
     next_check_at: datetime | None
 
 
-def condition(category: Category, stage: str, since: datetime, as_of: datetime) -> Condition:
-    """Compare the time spent in a stage with what the category declares for it.
+def condition(
+    category: Category,
+    stage: str,
+    since: datetime,
+    as_of: datetime,
+    limits: Limits | None = None,
+) -> Condition:
+    """Compare the time spent in a stage with what the category declares for it, or with limits.
 
     Slow from the expected p75 on, stalled from ``stalled_after`` (else p90) on. A stage for which
     nothing is declared is always on track.
     """
-    slow, stalled = category.limits.get(stage, NO_LIMITS)
+    slow, stalled = limits or category.limits.get(stage, NO_LIMITS)
     if stalled is not None and as_of >= since + stalled:
         return Condition("stalled", since + stalled, None)
     if slow is not None and as_of >= since + slow and (stalled is None or slow < stalled):
         return Condition("slow", since + slow, None if stalled is None else since + stalled)
     ahead = slow if stalled is None else stalled if slow is None else min(slow, stalled)
     return Condition("on_track", since, None if ahead is None else since + ahead)
+
+
+def worst(
+    dwell: Condition,
+    blocked: datetime | None,
+    waits: Mapping[str, datetime],
+    detoured: datetime | None,
+) -> Condition:
+    """The most urgent word: blocked, stalled, waiting, detoured, slow, else on track."""
+    check = dwell.next_check_at
+    if blocked is not None:
+        return Condition("blocked", blocked, check)
+    if dwell.name == "stalled":
+        return dwell
+    for name in ("waiting_on_us", "waiting_on_customer"):
+        if name in waits:
+            return Condition(name, waits[name], check)
+    if detoured is not None:
+        return Condition("detoured", detoured, check)
+    return dwell
+
+
+def expected(
+    dwell: Dwell, since: datetime, as_of: datetime
+) -> tuple[dict[str, Any], datetime | None]:
+    """What is expected of a stay, the quantile that it has reached, and when it reaches the next.
+
+    In two steps, 75 and 90, so that a record changes at few moments, known beforehand.
+    """
+    reached = 0
+    ahead: datetime | None = None
+    for percentile, length in ((75, dwell.p75), (90, dwell.p90)):
+        if as_of < since + length:
+            ahead = since + length
+            break
+        reached = percentile
+    return {
+        "p50_days": round(dwell.p50 / DAY, DAYS_DIGITS),
+        "p90_days": round(dwell.p90 / DAY, DAYS_DIGITS),
+        "percentile": reached,
+    }, ahead

@@ -6,12 +6,25 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from journeys.condition import condition
+from journeys.condition import condition, expected, worst
+from journeys.detours import detours
 from journeys.event import JourneyEvent
 from journeys.funnels import funnels
-from journeys.model import Category, EventMeaning, Outcome, Stage, StageModel
+from journeys.goals import goal_of
+from journeys.model import (
+    Category,
+    EventMeaning,
+    Outcome,
+    Stage,
+    StageModel,
+    dwell_in,
+    limits_in,
+)
+from journeys.promises import NONE_TOLD, told
 from journeys.record import StageRecord, Visit
 from journeys.regions import OPENS_AT, RETURNING, SEEKING_SUPPORT, Regions, concerns
+from journeys.repeats import repeats
+from journeys.roadblocks import CLEAR, in_the_way
 from journeys.touches import Touch, feedback, last_step, seen
 from journeys.worth import value
 
@@ -150,7 +163,7 @@ class Episode:
 
     def _leave_cart(self, at: datetime, event_id: str) -> None:
         self.cart, self.cart_at = 0, None
-        order = {stage.name: index for index, stage in enumerate(self.model.stages)}
+        order = self.model.rank
         buying = order["buying"]
         earlier = [order[visit.stage] for visit in self.path if order[visit.stage] < buying]
         self._enter(earlier[-1] if earlier else self.category.entry["considering"], at, event_id)
@@ -255,6 +268,7 @@ class Episode:
         """The record at a moment; ``key``: subject, grain, id; ``about``: product, category."""
         assert self.stage is not None
         stages, category = self.model.stages, self.category
+        valid = last_at = self.touches[-1].occurred_at
         regions: dict[str, dict[str, Any]] = {}
         checks = [self.due] if self.due is not None else []
         if self.regions is not None:
@@ -269,15 +283,33 @@ class Episode:
                 regions.pop("engagement", None)  # nobody waits for a customer who left
             elif check is not None:
                 checks.append(check)
+        way = in_the_way(category.obstacles, self.watched) if self.watched else CLEAR
+        aside = detours(self.path, self.model.rank, self.ended_at or last_at)
+        said = repeats(self.watched, category.repeat_window) if self.watched else ()
+        kept = NONE_TOLD
+        if category.owed and self.watched:
+            kept = told(category.owed, self.watched, said, category.repeat_window, as_of)
+            if kept.next_check_at is not None:
+                checks.append(kept.next_check_at)
         doing = since = None
-        valid = last_at = self.touches[-1].occurred_at
+        stay = None
         if self.outcome is None:
-            doing, since, check = condition(category, self.here.name, self.clock_from, as_of)
+            stage, begun = self.here.name, self.clock_from
+            limits = limits_in(self.model, category, about[1], stage)
+            dwell = condition(category, stage, begun, as_of, limits)
+            doing, since, check = worst(dwell, way.blocked, way.waits, aside.since)
             if check is not None:
                 checks.append(check)
-            valid = max(valid, since)
+            valid = max(valid, dwell.since)
+            usual = dwell_in(self.model, category, about[1], stage)
+            if usual is not None:
+                stay, check = expected(usual, begun, as_of)
+                if check is not None:
+                    checks.append(check)
         elif self.ended_at is not None:
             valid = max(valid, self.ended_at)
+        if kept.decided_at is not None:
+            valid = max(valid, kept.decided_at)
         headline = None if self.outcome is not None else self.here.headline
         if regions.get("return", {}).get("state") in RETURNING:
             headline = "Returning"
@@ -324,16 +356,16 @@ class Episode:
             None,  # persona, since when, and buying team: known to those who ask for the record
             None,
             None,
-            (),
-            None,
-            (),
-            None,
+            way.roadblocks,
+            aside.found,
+            kept.occasions,
+            goal_of(self.watched, self.ended_at) if self.watched else None,
             visibility,
             all_touches,
             feedback(self.watched) if self.watched else (),
-            (),
+            said,
             None if self.step is None else last_step(self.step),
-            None,
+            stay,
             value(self.watched, self.model.meanings) if self.watched else None,
             self._funnels() if category.funnels else (),
         )

@@ -14,6 +14,7 @@ from journeys.event import JourneyEvent, Scope, version_key
 from journeys.model import UNDECLARED, Category, EventMeaning, StageModel
 from journeys.personas import Assigned, assigned
 from journeys.personas import at as persona_at
+from journeys.promises import for_persona
 from journeys.record import StageRecord, Visit
 from journeys.regions import OPENS_AT, concerns
 from journeys.snapshots import SNAPSHOTS, history
@@ -115,6 +116,7 @@ def fold_subject(
         if model.personas:
             own = [event for event in kept if not is_account or event.subject is None]
             with_personas(folded, assigned(model.personas, own, model.roles), moment)
+        folded.records = [made_to(model, record) for record in folded.records]
     return folded
 
 
@@ -127,6 +129,14 @@ def with_personas(folded: Folded, found: Sequence[Assigned], moment: datetime) -
             for record in folded.records
             for name, since in [persona_at(found, record.ended_at or moment)]
         ]
+
+
+def made_to(model: StageModel, record: StageRecord) -> StageRecord:
+    """The record without the promises that are made to others than its persona."""
+    if not record.promises:
+        return record
+    promises = model.category(record.category, record.product).owed
+    return record._replace(promises=for_persona(promises, record.promises, record.persona))
 
 
 def in_order(model: StageModel, events: Iterable[JourneyEvent]) -> list[JourneyEvent]:

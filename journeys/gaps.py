@@ -77,15 +77,26 @@ def gaps(found: Tallies, rules: Rules) -> list[Gap]:
     compared = list(_compared(tallies, rules))
     adjusted = benjamini_hochberg([each.p for each in compared])
     best: dict[Spot, Gap] = {}
+    beside: dict[Spot, set[str]] = {}  # what it is worse than, beyond doubt
     strengths = _strengths(tallies)
     for comparison, p in zip(compared, adjusted, strict=True):
         if p > 1 - rules.confidence:
             continue
         gap = _gap(comparison, p, tallies, strengths, rules)
+        if gap.severity_low <= 0:
+            continue
+        beside.setdefault(gap.spot, set()).add(gap.reference_from)
         known = best.get(gap.spot)
-        if gap.severity_low > 0 and (known is None or known.severity_low < gap.severity_low):
+        if known is None or known.severity_low < gap.severity_low:
             best[gap.spot] = gap
-    kept = [gap for gap in best.values() if not _is_told_elsewhere(gap, best, tallies, rules)]
+    parts = [gap for gap in best.values() if not _is_told_by_whole(gap.spot, beside)]
+    explained = {
+        whole
+        for part in parts
+        for whole, _ in parents(part.spot)
+        if whole in best and _is_told_by_part(best[whole], part.spot, beside, tallies, rules)
+    }
+    kept = [gap for gap in parts if gap.spot not in explained]
     judged = [_judged(gap, best, tallies, found.owners) for gap in kept]
     return sorted(judged, key=lambda gap: (-gap.excess, gap.spot))
 
@@ -160,18 +171,23 @@ def _gap(
 ) -> Gap:
     """The comparison with the part's share drawn towards the whole's, as far as parts are alike."""
     spot, hits, n = compared.spot, compared.hits, compared.n
-    drawn = hits / n
+    drawn, known = hits / n, n
     for parent in parents(spot):
         whole = tallies.get(parent[0])
         if whole is not None and whole.n:
             share = min(whole.hits, whole.n) / whole.n
-            drawn = min(drawn, shrunk(hits, n, share, strengths[parent]))
+            strength = min(strengths[parent], whole.n)  # the whole knows no more than that
+            towards = shrunk(hits, n, share, strength)
+            if towards < drawn:
+                drawn, known = towards, n + strength
     if math.isinf(compared.other_n):
         reference = compared.other_hits
-        low = wilson(drawn * n, n, rules.confidence).low - reference
+        low = wilson(drawn * known, known, rules.confidence).low - reference
     else:
         reference = compared.other_hits / compared.other_n
-        low = difference(drawn * n, n, compared.other_hits, compared.other_n, rules.confidence).low
+        low = difference(
+            drawn * known, known, compared.other_hits, compared.other_n, rules.confidence
+        ).low
     return Gap(
         spot=spot,
         reach=round(n),
@@ -211,41 +227,25 @@ def slow_from(found: Tallies, stage: str, persona: str) -> float | None:
 # -- choosing ------------------------------------------------------------------------------------
 
 
-def _is_told_elsewhere(
-    gap: Gap, best: Mapping[Spot, Gap], tallies: Mapping[Spot, Tally], rules: Rules
+def _is_told_by_whole(spot: Spot, beside: Mapping[Spot, set[str]]) -> bool:
+    """Whether a whole has the gap, too, and this part is no worse than the rest of it."""
+    return any(
+        whole in beside and source not in beside[spot] and beside[whole] & {PROMISE, EARLIER}
+        for whole, source in parents(spot)
+    )
+
+
+def _is_told_by_part(
+    gap: Gap,
+    part: Spot,
+    beside: Mapping[Spot, set[str]],
+    tallies: Mapping[Spot, Tally],
+    rules: Rules,
 ) -> bool:
-    """Whether a broader or a narrower gap explains this one, so that it need not be listed twice.
-
-    A part that is no worse than the rest of a whole with a gap is told by the whole. A whole that
-    has no gap without one of its parts is told by that part, if the part is not told by the whole:
-    one of the two is always listed.
-    """
-    if _is_told_by_whole(gap, best, tallies, rules):
-        return True
-    own = tallies[gap.spot]
-    for part in best.values():
-        for whole, source in parents(part.spot):
-            if whole == gap.spot and part.reference_from in (source, EARLIER, PROMISE):
-                rest = own.without(tallies[part.spot])
-                if not _is_gap_without(gap, rest, rules) and not _is_told_by_whole(
-                    part, best, tallies, rules
-                ):
-                    return True
-    return False
-
-
-def _is_told_by_whole(
-    gap: Gap, best: Mapping[Spot, Gap], tallies: Mapping[Spot, Tally], rules: Rules
-) -> bool:
-    own = tallies[gap.spot]
-    for whole, source in parents(gap.spot):
-        if whole in best and best[whole].reference_from in (PROMISE, EARLIER):
-            if gap.reference_from == source:
-                return False
-            rest = tallies[whole].without(own)
-            if difference(own.hits, own.n, rest.hits, rest.n, rules.confidence).low <= 0:
-                return True
-    return False
+    """Whether a whole is worse than before, or than promised, because of one part alone."""
+    if not beside[part] & {PROMISE, EARLIER}:
+        return False
+    return not _is_gap_without(gap, tallies[gap.spot].without(tallies[part]), rules)
 
 
 def _is_gap_without(gap: Gap, rest: Tally, rules: Rules) -> bool:

@@ -9,8 +9,13 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from journeys.goals import GOALS
+from journeys.metrics import METRICS, types_of
 from journeys.personas import Persona
+from journeys.promises import Promise, promises_of
 from journeys.regions import REGION_OF_EVENT
+from journeys.repeats import CONTACTS, REPEATED
+from journeys.roadblocks import MOVES, RoadblockRule, rules_of
 from journeys.roles import RoleWords, role_words
 from journeys.touches import FEEDBACK
 from journeys.vocabulary import FAMILIES
@@ -42,12 +47,22 @@ class Dwell:
     p50: timedelta
     p90: timedelta
 
+    @property
+    def p75(self) -> timedelta:
+        """Three in four, of a log-normal dwell time with these two quantiles."""
+        if self.p50 <= timedelta(0):
+            return self.p90
+        return self.p50 * (self.p90 / self.p50) ** P75_BETWEEN_P50_AND_P90
+
 
 class Limits(NamedTuple):
     """How long a stage may take before it is slow, and before it is stalled."""
 
     slow: timedelta | None
     stalled: timedelta | None
+
+
+NO_LIMITS = Limits(None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +87,15 @@ class Category:
     minimum_role_coverage: float  # share of the required roles with which a team is complete
     team_window: timedelta  # who did nothing for this long is silent
     touch_window: timedelta  # an observed touch lights the journey up for this long
+    stall_rule: str  # "declared", "quantile" or "learned"
+    repeat_window: timedelta  # a contact by another channel within it says the same again
+    roadblocks: Mapping[str, Mapping[str, Any] | None]
+    promises: Mapping[str, Mapping[str, Any] | None]
     internal_order: Mapping[str, tuple[str, ...]]  # step → steps that must be done before
     entry: Mapping[str, int] = field(default_factory=dict)  # stage name → index it is entered at
     limits: Mapping[str, Limits] = field(default_factory=dict)  # stage → slow and stalled after
+    obstacles: tuple[RoadblockRule, ...] = ()  # `roadblocks`, compiled
+    owed: tuple[Promise, ...] = ()  # `promises`, compiled
 
     @property
     def lit_days(self) -> int:
@@ -126,9 +147,13 @@ class StageModel:
     categories: Mapping[str, Mapping[str, Any]]
     products: Mapping[str, Mapping[str, Any]]
     hash: str
+    rank: Mapping[str, int] = field(default_factory=dict)  # stage → its index
     source_rank: Mapping[str, int] = field(default_factory=dict)
     roles: RoleWords = field(default_factory=RoleWords)
     personas: tuple[Persona, ...] = ()  # the first that fits counts
+    # What the store's own journeys taught, by category path and stage; see `stall_rule`.
+    learned: Mapping[tuple[str, str], Limits] = field(default_factory=dict)
+    learned_dwell: Mapping[tuple[str, str], Dwell] = field(default_factory=dict)
     _resolved: dict[tuple[str | None, str | None], Category] = field(
         default_factory=dict, compare=False, repr=False
     )
@@ -143,6 +168,24 @@ class StageModel:
             found = inherit(found, self.products.get(product or "", {}), self.stages)
             self._resolved[path, product] = found
         return found
+
+
+def limits_in(model: StageModel, category: Category, path: str | None, stage: str) -> Limits:
+    """How long a stage may take: as learned of the category or those above, else as declared."""
+    if category.stall_rule != "declared":
+        for prefix in reversed(prefixes(path)):
+            if (prefix, stage) in model.learned:
+                return model.learned[prefix, stage]
+    return category.limits.get(stage, NO_LIMITS)
+
+
+def dwell_in(model: StageModel, category: Category, path: str | None, stage: str) -> Dwell | None:
+    """How long a stage is expected to take: as learned, where that is wanted, else as declared."""
+    if category.stall_rule != "declared":
+        for prefix in reversed(prefixes(path)):
+            if (prefix, stage) in model.learned_dwell:
+                return model.learned_dwell[prefix, stage]
+    return category.expected.get(stage)
 
 
 UNDECLARED = EventMeaning(rank=len(EVENT_ORDER))  # a type nobody declared is evidence only
@@ -184,6 +227,8 @@ def inherit(parent: Category, overrides: Mapping[str, Any], stages: tuple[Stage,
             name: limits_of(child.expected.get(name), child.stalled_after.get(name))
             for name in names
         },
+        obstacles=rules_of(child.roadblocks),
+        owed=promises_of(child.promises),
     )
 
 
@@ -191,10 +236,7 @@ def limits_of(dwell: Dwell | None, stalled: timedelta | None) -> Limits:
     """Slow from the expected p75 on, stalled from what is declared, else p90."""
     if dwell is None:
         return Limits(None, stalled)
-    slow = dwell.p90
-    if dwell.p50 > timedelta(0):
-        slow = dwell.p50 * (dwell.p90 / dwell.p50) ** P75_BETWEEN_P50_AND_P90
-    return Limits(slow, stalled or dwell.p90)
+    return Limits(dwell.p75, stalled or dwell.p90)
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -202,7 +244,7 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **below,
         **{
-            key: merge(below.get(key, {}), value) if isinstance(value, Mapping) else value
+            key: merge(below.get(key) or {}, value) if isinstance(value, Mapping) else value
             for key, value in above.items()
         },
     }
@@ -221,7 +263,9 @@ def build(data: Mapping[str, Any]) -> StageModel:
         for o in data["outcomes"]
     }
     names = [*EVENT_ORDER, *(name for name in data["event_types"] if name not in EVENT_ORDER)]
+    groups = [data["defaults"], *data["categories"].values(), *data["products"].values()]
     watched = {*FEEDBACK, *OPPORTUNITY, *CART, *data["purchases"], *data["renewals"]}
+    watched |= {*MOVES, *CONTACTS, REPEATED, *GOALS}.union(*(types_in(group) for group in groups))
     meanings = {
         name: EventMeaning(
             rank=rank,
@@ -248,6 +292,7 @@ def build(data: Mapping[str, Any]) -> StageModel:
         categories=data["categories"],
         products=data["products"],
         hash=content_hash({**data, "engine": ENGINE}),
+        rank={stage.name: index for index, stage in enumerate(stages)},
         source_rank={name: rank for rank, name in enumerate(data["source_rank"])},
         roles=role_words(data["buying_roles"], data["role_names"], data["role_titles"]),
         personas=tuple(
@@ -255,6 +300,21 @@ def build(data: Mapping[str, Any]) -> StageModel:
             for name, each in data["personas"].items()
         ),
     )
+
+
+def types_in(group: Mapping[str, Any]) -> set[str]:
+    """The event types that the promises and roadblocks of a category, as set, look at."""
+    found: set[str] = set()
+    for promise in group.get("promises", {}).values():
+        if promise is not None:
+            if "metric" in promise:
+                found |= METRICS[promise["metric"]].types
+            found |= types_of(promise.get("from")) | types_of(promise.get("to"))
+            found |= types_of(promise.get("count"))
+    for rule in group.get("roadblocks", {}).values():
+        if rule is not None:
+            found.update(*(rule.get(key, ()) for key in ("opened_by", "closed_by", "moved_by")))
+    return found
 
 
 def content_hash(data: Mapping[str, Any]) -> str:

@@ -11,16 +11,13 @@ from journeys.measures import UNKNOWN
 LOWEST_PROMOTER = 9  # of an NPS; up to 6 is a detractor
 HIGHEST_DETRACTOR = 6
 SATISFIED = 0.7  # share of the scale from which an answer is a good one: 4 of 5, 5 of 7, 7 of 10
-DETOURS = ("backward", "loop", "extra")
-ALL_CHANNELS = frozenset({"stay", "waiting", "left", "journeys", "detour"})  # have their own ""
+ALL_CHANNELS = frozenset({"stay", "waiting", "left"})  # have their own ""
 NAMES = (  # the counters that trials are made of
     "stay",
     "waiting",
     "left",
     "step",
     "contact",
-    "journeys",
-    "detour",
     "promise",
     "nps",
     "csat",
@@ -135,7 +132,11 @@ def places(name: str, persona: str, channel: str, product: str) -> Iterator[tupl
 
 
 def parts(name: str, bucket: str) -> Iterator[Part]:
-    """What a counter says: of which trouble it is a trial, a mishap, or both."""
+    """What a counter says: of which trouble it is a trial, a mishap, or both.
+
+    A journey that goes back or in circles between stages is the drop-off of the stage that it left;
+    it is not told a second time for the journey as a whole. Circles within a stage are the detours.
+    """
     first, _, rest = bucket.partition("|")
     if name in ("stay", "left") and first != "open":
         yield "drop_off", "", TRIAL if first.startswith("progress") else BOTH
@@ -144,11 +145,6 @@ def parts(name: str, bucket: str) -> Iterator[Part]:
         yield "detour", f"{first} again", BOTH if often == "again" else TRIAL
         if end != "open":
             yield "drop_off", first, TRIAL if end == "progress" else BOTH
-    elif name == "journeys":
-        for kind in DETOURS:
-            yield "detour", kind, TRIAL
-    elif name == "detour":
-        yield "detour", first, MISHAP
     elif name == "promise" and rest != "open":
         yield "promise", first, BOTH if rest == "missed" else TRIAL
     elif name in ("nps", "csat", "ces"):

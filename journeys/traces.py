@@ -36,8 +36,7 @@ def step_of(spot: Spot) -> str | None:
     """The event type that a spot is about, where it is about one."""
     if spot.type not in ("drop_off", "detour") or not spot.topic:
         return None
-    step = spot.topic.rpartition(STEP_SEPARATOR)[2].removesuffix(" again")
-    return None if step in ("backward", "loop", "extra") else step
+    return spot.topic.rpartition(STEP_SEPARATOR)[2].removesuffix(" again")
 
 
 def evidence(journey: Journey, spot: Spot) -> list[str]:

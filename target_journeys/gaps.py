@@ -151,8 +151,7 @@ def as_mapping(row: Sequence[object]) -> dict[str, Any]:
 
 def rules_of(model: StageModel, settings: ExperienceSettings, category: str) -> Rules:
     """When a difference is a gap, and what was promised in a category."""
-    promises: Any = getattr(model.category(category or None), "promises", {})
-    targets = {name: each.share for name, each in promises.items() if each.share is not None}
+    targets = {each.name: each.target for each in model.category(category or None).owed}
     return Rules(settings.minimum, settings.confidence, targets)
 
 

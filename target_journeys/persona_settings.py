@@ -52,6 +52,18 @@ class CountSettings(BaseModel):
         return self
 
 
+def short_forms(tests: object) -> object:
+    """Tests of facts in full: a value stands for `eq`, a list for `in`."""
+    if not isinstance(tests, dict):
+        return tests
+    short = {
+        name: {"in" if isinstance(test, list) else "eq": test}
+        for name, test in tests.items()
+        if isinstance(test, (list, str, int, float))
+    }
+    return tests | short
+
+
 class PersonaSettings(BaseModel):
     """One persona: all of its tests must hold."""
 
@@ -67,15 +79,7 @@ class PersonaSettings(BaseModel):
     @field_validator("when", mode="before")
     @classmethod
     def _short_forms(cls, tests: object) -> object:
-        """A value stands for `eq`, a list for `in`."""
-        if not isinstance(tests, dict):
-            return tests
-        short = {
-            name: {"in" if isinstance(test, list) else "eq": test}
-            for name, test in tests.items()
-            if isinstance(test, (list, str, int, float))
-        }
-        return tests | short
+        return short_forms(tests)
 
     @model_validator(mode="after")
     def _says_something(self) -> PersonaSettings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
@@ -19,10 +19,12 @@ from pydantic import (
     model_validator,
 )
 
+from journeys.metrics import types_of
 from journeys.model import Dwell, StageModel, build
 from journeys.regions import STEPS
 from journeys.vocabulary import DERIVED, EVENT_TYPES
 from target_journeys.persona_settings import PersonaSettings
+from target_journeys.promise_settings import PromiseSettings, RoadblockSettings
 
 BeforeOrAfter = Literal["before", "after"]
 
@@ -151,6 +153,20 @@ class CategorySettings(Closed):
     touch_window: Duration | None = Field(
         None, description="For so many days after an observed touch a journey is not in the dark."
     )
+    stall_rule: Literal["declared", "quantile", "learned"] | None = Field(
+        None,
+        description="Where slow and stalled begin: as declared here, at quantiles of the "
+        "category's own journeys, or where progress has become unlikely.",
+    )
+    repeat_window: Duration | None = Field(
+        None, description="A contact by another channel within it says the same again."
+    )
+    roadblocks: dict[str, RoadblockSettings | None] | None = Field(
+        None, description="Roadblock → what opens and closes it, and whose it is; null: none."
+    )
+    promises: dict[str, PromiseSettings | None] | None = Field(
+        None, description="Promise → what is owed to customers; null: not made here."
+    )
     internal_order: dict[str, list[str]] | None = Field(
         None, description="Step of the buyer's own work → the steps that must be done before it."
     )
@@ -223,6 +239,9 @@ def load(setting: str | Mapping[str, Any]) -> StageModel:
             model.category(path)
         for product in data["products"]:
             model.category(None, product)
+        check_promises(model)
+    except StageModelError:
+        raise
     except ValueError as error:
         raise StageModelError(f"stage_model: {error}") from None
     return model
@@ -293,6 +312,7 @@ def _check_names(data: dict[str, Any]) -> None:
             for key in ("purchases", "renewals", "impressions", "crm_evidence", "opens")
             for name in data[key]
         ),
+        *types_of_experience(data),
         *(
             (f"personas.{persona}.counts", name)
             for persona, each in data["personas"].items()
@@ -316,6 +336,11 @@ def _check_names(data: dict[str, Any]) -> None:
         named += [(f"{key}.stages", stage) for stage in group.get("stages", [])]
         named += [(f"{key}.expected", stage) for stage in group.get("expected", {})]
         named += [(f"{key}.stalled_after", stage) for stage in group.get("stalled_after", {})]
+        for name, promise in group.get("promises", {}).items():
+            where = f"{key}.promises.{name}"
+            named += [
+                (f"{where}.scope", s) for s in (promise or {}).get("scope", {}).get("stage", ())
+            ]
         for pipeline in group.get("pipelines", {}).values():
             named += [(f"{key}.pipelines", stage) for stage in pipeline.values()]
         for funnel, steps in group.get("funnels", {}).items():
@@ -343,6 +368,45 @@ def _check_names(data: dict[str, Any]) -> None:
             raise StageModelError(
                 f"stage_model.{key}: stage '{stage}' is unknown. Known: {', '.join(stages)}."
             )
+
+
+def types_of_experience(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The event types that promises and roadblocks name, and where."""
+    groups = {"defaults": data["defaults"]}
+    for kind in ("categories", "products"):
+        groups |= {f"{kind}.{name}": group for name, group in data[kind].items()}
+    for where, group in groups.items():
+        for kind in ("promises", "roadblocks"):
+            for name, each in group.get(kind, {}).items():
+                for key in ("from", "to", "count", "opened_by", "closed_by", "moved_by"):
+                    for event_type in sorted(types_of((each or {}).get(key))):
+                        yield f"{where}.{kind}.{name}.{key}", event_type
+
+
+def check_promises(model: StageModel) -> None:
+    """Every promise owes something that can be missed."""
+    for path in (None, *model.categories):
+        for promise in model.category(path).owed:
+            kind, dated = promise.metric.kind, bool(promise.metric.dated_by)
+            limits = {
+                "time": promise.within is not None or dated,
+                "count": promise.at_least is not None or promise.at_most is not None,
+                "value": (promise.within, promise.at_least, promise.at_most) != (None, None, None),
+                "never": True,
+            }
+            if not limits[kind]:
+                needed = {"time": "within", "count": "at_most"}.get(kind, "at_least or at_most")
+                where = "defaults" if path is None else f"categories.{path}"
+                raise StageModelError(
+                    f"stage_model.{where}.promises.{promise.name}: nothing is promised. "
+                    f"Say {needed}."
+                )
+            if kind == "value" and promise.metric.measure is None:
+                where = "defaults" if path is None else f"categories.{path}"
+                raise StageModelError(
+                    f"stage_model.{where}.promises.{promise.name}: nothing is measured. "
+                    "Say `to`, or which `property` of the event holds the number."
+                )
 
 
 def _check_roles(key: str, roles: Iterable[str], data: Mapping[str, Any]) -> None:

@@ -13,7 +13,19 @@ from journeys.vocabulary import EVENT_TYPES, ROLES
 from target_journeys.stage_model import load
 from tests.journeys.events import START, day
 
-MODEL = load("standard")
+PROMISES = {
+    "reply": {"metric": "first_reply", "within": "P2D", "scope": {"priority": "high"}},
+    "solved": {"metric": "resolution", "within": "P10D"},
+    "delivered": {"metric": "delivery", "within": "P20D"},
+    "at once": {"metric": "contacts_to_resolve", "at_most": 1},
+    "once": {"metric": "no_repeat"},
+    "liked": {"metric": "csat", "at_least": 4},
+    "bought": {"from": "cart_added", "to": "order_placed", "within": "P30D"},
+    "used": {"from": "feature_used", "to": "feature_used", "within": "P9D"},
+}
+MODEL = load({"defaults": {"promises": PROMISES}})
+EVERY_TYPE = sorted(EVENT_TYPES)
+TICKETS = [name for name in EVERY_TYPE if name.startswith("ticket_")]
 AS_OF = day(400)
 
 scopes = st.builds(
@@ -30,6 +42,10 @@ properties = st.fixed_dictionaries(
         "score": st.integers(0, 10),
         "partial": st.booleans(),
         "payment": st.just("invoice"),
+        "priority": st.sampled_from(["high", "low"]),
+        "promised_on": st.sampled_from(["2026-02-01", "2026-06-30", "soon"]),
+        "first_reply_minutes": st.integers(0, 9000),
+        "goal": st.sampled_from(["repair", "learn"]),
     },
 )
 
@@ -42,13 +58,15 @@ def histories(draw) -> list[JourneyEvent]:
     return [
         JourneyEvent(
             event_id=draw(st.sampled_from(ids)),
-            event_type=draw(st.sampled_from(sorted(EVENT_TYPES))),
+            event_type=draw(st.sampled_from(EVERY_TYPE) | st.sampled_from(TICKETS)),
             occurred_at=START + timedelta(hours=draw(st.integers(0, 24 * 300))),
             source=draw(st.sampled_from(["web", "crm"])),
             source_key=str(number % 5),
             recorded_at=draw(st.none() | st.just(day(1)) | st.just(day(2))),
             subject="email:ana@acme.test",
             scopes=tuple(draw(st.lists(scopes, max_size=3))),
+            channel=draw(st.sampled_from([None, "web", "phone"])),
+            value=draw(st.none() | st.sampled_from(["10", "2.50", "much"])),
             properties=draw(properties),
             supersedes=draw(st.none() | st.none() | st.none() | st.sampled_from(ids)),
         )
@@ -73,6 +91,23 @@ def test_every_record_is_whole(events):
         assert record.first_event_at <= record.last_event_at <= record.valid_as_of <= AS_OF
         assert (record.outcome is None) == (record.condition is not None)
         assert record.next_check_at is None or record.next_check_at > AS_OF
+        counts = [
+            count
+            for channels in record.touches.values()
+            for types in channels.values()
+            for count in types.values()
+        ]
+        assert sum(counts) == record.event_count
+        assert set(record.touches) <= {visit.stage for visit in record.path}
+        assert 0 <= record.visibility["dark_share"] <= 1
+        assert all(
+            each["until"] is None or each["until"] >= each["since"] for each in record.roadblocks
+        )
+        for each in record.promises:
+            assert each["state"] in ("kept", "missed", "open")
+            assert each["event_ids"]
+            if each["state"] == "open" and each["due_at"] is not None:
+                assert each["due_at"] >= record.next_check_at > AS_OF
         moments = [visit.entered_at for visit in record.path]
         assert moments == sorted(moments)
 
@@ -81,7 +116,7 @@ def test_every_record_is_whole(events):
 @settings(max_examples=200, deadline=None)
 def test_nothing_changes_before_the_next_check(events, days):
     """``next_check_at`` is the promise that lets the target leave a journey alone."""
-    early = max(day(300), *(event.occurred_at for event in events))
+    early = max(event.occurred_at for event in events)
     late = early + timedelta(days=days)
     for before, after in zip(
         fold(MODEL, events, as_of=early), fold(MODEL, events, as_of=late), strict=True
