@@ -376,7 +376,7 @@ def test_meltano_has_the_same_settings() -> None:
     (tap,), (mapper,), (target,) = plugins["extractors"], plugins["mappers"], plugins["loaders"]
     (mapping,) = mapper["mappings"]
     sample = json.loads((TOP / CONFIG).read_text())
-    for name in ("store", "presets", "rules"):
+    for name in ("store", "rules"):
         del sample[name]  # the project's own folder; empty
     assert mapping["name"] == "standard"
     assert tap["config"] | mapping["config"] | target["config"] == sample

@@ -839,6 +839,7 @@ def files(shop: Shop) -> dict[str, str]:
         "crm_deals.jsonl": as_lines(shop.deals),
         "crm_deals_later.jsonl": as_lines(shop.later_deals),
         "web_events.jsonl": as_lines([*web, *web[100:900:200]]),  # and the web shop, too
+        "web_accounts.csv": as_csv(web_accounts(web)),
         "store_visits.csv": as_csv(shop.visits),
         "orders.csv": as_csv(by_time + again),
         "orders_late.csv": as_csv(shop.late_orders),
@@ -855,6 +856,18 @@ def numbered(rows: Iterable[Row], column: str, prefix: str, by: str) -> list[Row
     """The rows in order of time, each with a number of its own."""
     ordered = sorted(rows, key=lambda row: row[by])
     return [{column: f"{prefix}{100000 + n}"} | row for n, row in enumerate(ordered)]
+
+
+def web_accounts(web: Iterable[Row]) -> list[Row]:
+    """Whoever logged in, and the number by which an analytics tool may know them."""
+    since: dict[str, str] = {}
+    for event in web:
+        if event["user_id"]:
+            since.setdefault(event["user_id"], event["event_time"])
+    return [
+        {"account_id": f"A{7000 + number}", "email": email, "opened_at": at}
+        for number, (email, at) in enumerate(since.items())
+    ]
 
 
 def as_lines(rows: Iterable[Row]) -> str:
