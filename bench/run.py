@@ -26,7 +26,16 @@ from measure import Command, ProcessError, Usage, run
 
 BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent
-BLOCKS = ("mapper", "target", "pipe", "memory", "incremental", "identity", "floors")
+BLOCKS = (
+    "mapper",
+    "target",
+    "pipe",
+    "memory",
+    "incremental",
+    "identity",
+    "deliveries",
+    "floors",
+)
 LINE_BYTES = (560, 630)  # the mean length of a line that the figures are defined for
 PER_PERSON = 11  # events of one person in people.py, links included
 DELIVERED = (0, 3)  # our target's exit codes: all was sent, or rows are waiting
@@ -285,6 +294,29 @@ class Bench:
         show("\n## identity\n\nOne run each; the median of 50 new links, each in its own commit.\n")
         columns = ["store", "run s", "identity s", "share", "one link ms", "its commit ms"]
         show(table(columns, rows))
+        return found
+
+    def deliveries(self) -> dict[str, Any]:
+        """Reading, and a destination that is up, beside one that is down."""
+        script = [str(self.ours / "python"), str(BENCH / "deliveries.py")]
+        given = ["--deals", str(self.deals("jsonl")), "--ours", str(self.ours.absolute())]
+        with TemporaryDirectory(dir=self.work) as folder:
+            command = [*script, *given, "--repeat", str(self.options.repeat), "--folder", folder]
+            found: dict[str, Any] = json.loads(run([command])[0].last_line)
+        measured, speed = found["medians"], found["speed"]
+        rows = [
+            [
+                name,
+                *(f"{each[clock]:.1f}" for clock in each),
+                *(f"{speed[name][clock]:.2f}" if name in speed else "1" for clock in each),
+            ]
+            for name, each in measured.items()
+        ]
+        told = f"{self.options.records:,} records, {found['lines']:,} lines to the webhook"
+        show(f"\n## deliveries\n\n{told}, median of {self.options.repeat} rounds.\n")
+        clocks = ("read", "delivered", "run", "CPU")
+        against = (f"{clock}: this / one down" for clock in clocks)
+        show(table(["beside the webhook", *(f"{each} s" for each in clocks), *against], rows))
         return found
 
     def floors(self) -> dict[str, Any]:
