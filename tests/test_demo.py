@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,6 +130,23 @@ def test_again_there_is_nothing_to_tell(done: Demo) -> None:
         vendor.forget_requests()
     assert "(0 new), 0 stages changed, 0 sent" in done.pipe.run()
     assert not list(done.sandbox.segment.requests())
+
+
+def test_a_failure_ends_it_with_the_words_of_the_command(tmp_path: Path) -> None:
+    broken = tmp_path / "meltano"
+    broken.write_text("#!/bin/sh\necho 'no project here' >&2\nexit 7\n")
+    broken.chmod(0o755)
+    ended = subprocess.run(
+        [sys.executable, "-m", "examples.shop.demo", str(tmp_path / "out")],
+        cwd=TOP,
+        env=os.environ | {"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr == "no project here\nmeltano ended with 7\n"
+    assert "Ana Solberg" not in ended.stdout
 
 
 # -- the configuration -------------------------------------------------------------------------
