@@ -149,6 +149,7 @@ def say(text: str) -> None:
 
 def main() -> None:
     """Run everything."""
+    os.environ |= dict.fromkeys(("no_proxy", "NO_PROXY"), "127.0.0.1")  # where all of them are
     folder = Path(sys.argv[1]).resolve()
     folder.mkdir(parents=True)
     store = folder / "journeys.db"
