@@ -338,9 +338,10 @@ class Ledger:
             self._read_all = True
         self.store.keep_note("policy", rules)
 
-    def refold(self, accounts: Iterable[str]) -> None:
-        """Fold accounts anew from all their events, within the caller's transaction."""
+    def refold(self, accounts: Iterable[str], items: Iterable[str]) -> None:
+        """Fold accounts, and who items are of, from all events, within the caller's transaction."""
         self._touched.accounts.update(accounts)
+        self._touched.items.update(items)
         self._read_all = True
         self._fold()
 

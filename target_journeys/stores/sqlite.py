@@ -445,3 +445,7 @@ class SQLiteStore:
     def keep_note(self, name: str, value: str) -> None:
         """Write a note."""
         self.connection.execute("insert or replace into notes values (?, ?)", (name, value))
+
+    def drop_note(self, name: str) -> None:
+        """Forget a note."""
+        self.connection.execute("delete from notes where name = ?", (name,))
