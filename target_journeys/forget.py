@@ -89,6 +89,8 @@ def forget(ledger: Ledger, name: str, *, dry_run: bool = False) -> Receipt:
     Raises :class:`StoreError` for an account, and ``sqlite3.OperationalError`` when somebody else
     uses the store.
     """
+    if who(ledger.store, name)[0] == ACCOUNTS:
+        raise StoreError("SUBJECT: this is an account. Name one of the ids of a person")
     erased = erase(ledger, name, dry_run=dry_run)
     if not dry_run:
         ledger.outbox.deliver(ledger.store)
@@ -99,8 +101,6 @@ def forget(ledger: Ledger, name: str, *, dry_run: bool = False) -> Receipt:
 def erase(ledger: Ledger, name: str, *, dry_run: bool = False) -> Erased:
     """Delete what the store holds of a person, in one transaction; a dry run takes it back."""
     store = ledger.store
-    if who(store, name)[0] == ACCOUNTS:
-        raise StoreError("SUBJECT: this is an account. Name one of the ids of a person")
     root = store.identities.canonical(PEOPLE, [name]).get(name, name)
     ids = sorted({name, root, *(each for _, each in store.identities.group(PEOPLE, [root]))})
     salt = bytes.fromhex(store.note("forgotten salt") or secrets.token_hex(32))

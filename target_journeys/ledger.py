@@ -42,6 +42,7 @@ from target_journeys.teams import PROFILE, ROLE_OF, People, team_facts
 CHUNK = 5_000  # events that are decoded and inserted together
 SUBJECTS = 500  # subjects that are loaded and folded together
 
+ERASURE = "erasure"  # kind of fact: somebody asks to be erased
 TWO_KINDS = "account id is a person's"  # why an account has no journeys
 
 logger = logging.getLogger("target-journeys.ledger")
@@ -563,6 +564,8 @@ def facts_of(event: JourneyEvent, accounts: AccountRules) -> list[tuple[str, str
         facts += [("member", event.subject or ""), *(("member_of", name) for name in named)]
     if is_ownerless(event):
         facts.append(("nobody", event.source))
+    if event.event_type == "erasure_requested":
+        facts.append((ERASURE, event.subject or ""))
     facts += item_facts(event)
     facts += team_facts(event)
     return [(kind, name, event.event_id) for kind, name in facts if name]

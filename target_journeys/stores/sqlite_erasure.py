@@ -178,7 +178,9 @@ class SQLiteErasure:
         """Write the file anew, without what was deleted. Raises ``sqlite3.OperationalError``."""
         self.connection.execute("pragma wal_checkpoint(truncate)")
         self.connection.execute("vacuum")
-        self.connection.execute("pragma wal_checkpoint(truncate)")
+        busy, *_ = self.connection.execute("pragma wal_checkpoint(truncate)").fetchone()
+        if busy:  # it says so, and raises nothing
+            raise sqlite3.OperationalError("a reader holds on to what there was")
 
     def files(self) -> list[Path]:
         """The files of the store that are there."""

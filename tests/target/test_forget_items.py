@@ -101,7 +101,7 @@ def held(folder: Path) -> bytes:
 
 
 def everything(kept) -> dict[str, list[Any]]:
-    names = kept.ask("select name from sqlite_master where type = 'table' and name not like '\\_%'")
+    names = kept.ask("select name from sqlite_master where type = 'table' and name not glob '_*'")
     return {name: kept.ask(f'select * from "{name}"') for (name,) in names if name != "deliveries"}
 
 
