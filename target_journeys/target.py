@@ -28,6 +28,7 @@ from target_journeys.settings import Settings, read_settings, settings_schema
 from target_journeys.stage_model import StageModelError, load
 from target_journeys.stores import StoreError, open_store
 from target_journeys.stores.base import UnmappedRow
+from target_journeys.wrong_settings import wrong
 
 GC_THRESHOLD = 100_000  # allocations; events hold no cycles, so there is little to find
 FAILURES = (  # what ends a run, with a sentence that says what to do
@@ -65,9 +66,7 @@ class TargetJourneys(Target):
                 self.store.close()
                 raise
         except (StageModelError, StoreError) as error:
-            raise ConfigValidationError(
-                "Config validation failed", errors=[str(error)], schema={}
-            ) from None
+            raise wrong([str(error)]) from None
         self.outbox = Outbox(settings.active_destinations())
         moment = settings.moment(datetime.now(UTC))
         self.ledger = Ledger(self.store, model, self.outbox, moment, policy)
