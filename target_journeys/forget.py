@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 from journeys.event import JourneyEvent
 from target_journeys.events import stored
 from target_journeys.explain import who
-from target_journeys.forgotten import Forgotten, entries, entry, is_telling, traces
+from target_journeys.forgotten import Forgotten, entries, entry, telling, traces
 from target_journeys.identities import ACCOUNTS, PEOPLE
 from target_journeys.items import items_of
-from target_journeys.ledger import Ledger, event_rows, facts_of
+from target_journeys.ledger import Ledger, Touched, event_rows, facts_of
 from target_journeys.proof import left_of
 from target_journeys.stores.base import StoreError, UnmappedRow
 
@@ -143,37 +143,55 @@ def _erase(ledger: Ledger, ids: list[str], salt: bytes, receipt: Receipt) -> set
     store.keep_note("forgotten salt", salt.hex())
     store.keep_note(UNFINISHED, "yes")
     erasure.remember(entries(salt, ids, items))
-    forgotten = Forgotten(store)
-    telling = {text for text in traces(items) if is_telling(text)}
     bodies = {
         *own,
         *store.facts("ownerless", items),
         *store.facts("item", items),
-        *erasure.events_with(traces(ids) | telling),
+        *erasure.events_with(traces(ids) | telling(items)),
     }
-    gone: list[str] = []
-    changed: list[tuple[JourneyEvent, bytes]] = []
-    for event in map(stored, sorted(bodies)):
-        body = forgotten.event(event)
-        if body is None:
-            gone.append(event.event_id)
-        elif (kept := stored(body.decode())) != event:
-            changed.append((kept, body))
-            store.drop_facts(facts_of(event, ledger.policy.accounts))
-            store.keep_facts(facts_of(kept, ledger.policy.accounts))
-    receipt.removed["events"] = erasure.drop_events(gone)
-    store.replace_events(event_rows(changed))
-    receipt.events_redacted = len(changed)
+    touched = Touched(accounts=accounts, names=set(about), items=about)
+    forgotten = Forgotten(store)
+    take_out(ledger, sorted(bodies), forgotten, receipt, touched)
+    touched.people -= set(ids)
     receipt.removed |= erasure.rows(ids)
     unmapped = [
         row[:3] for row in erasure.unmapped_keys() if forgotten.keeps_out(UnmappedRow(*row))
     ]
     erasure.unmapped(unmapped)
     receipt.removed["unmapped_records"] = len(unmapped)
-    receipt.deletes = erasure.outbox(ids)
-    ledger.refold(accounts, about)
     receipt.accounts = len(accounts)
+    deletes = erasure.outbox(ids)
+    ledger.refold(touched)
     alone = items - erasure.items_of_others(items, ids)  # nobody else took part
-    for destination, count in erasure.items(alone, ids).items():
-        receipt.deletes[destination] = receipt.deletes.get(destination, 0) + count
-    return traces(ids) | {text for text in traces(alone) if is_telling(text)}
+    receipt.deletes = dict(deletes + erasure.items(alone, ids))
+    return traces(ids) | telling(alone)
+
+
+def take_out(
+    ledger: Ledger,
+    bodies: Iterable[str],
+    forgotten: Forgotten,
+    receipt: Receipt,
+    touched: Touched,
+) -> None:
+    """Delete or free these events as the door would, and note whom that concerns."""
+    store, rules = ledger.store, ledger.policy.accounts
+    gone: list[str] = []
+    changed: list[tuple[JourneyEvent, bytes]] = []
+    for event in map(stored, bodies):
+        body = forgotten.event(event)
+        kept = None if body is None else stored(body.decode())
+        if kept == event:
+            continue
+        if body is None or kept is None:
+            gone.append(event.event_id)
+        else:
+            changed.append((kept, body))
+            store.drop_facts(facts_of(event, rules))
+            store.keep_facts(facts_of(kept, rules))
+        for each in filter(None, (event, kept)):
+            touched.people.update(filter(None, [each.subject]))
+            touched.accounts.update(filter(None, [each.account]))
+    receipt.removed["events"] = store.erasure.drop_events(gone)
+    store.replace_events(event_rows(changed))
+    receipt.events_redacted = len(changed)

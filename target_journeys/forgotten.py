@@ -113,3 +113,8 @@ def traces(ids: Iterable[str]) -> set[str]:
         value = name.partition(":")[2]
         found |= {name, value} if "@" in value or is_telling(value) else {name}
     return found
+
+
+def telling(items: Iterable[str]) -> set[str]:
+    """The same for items; a short one without a namespace may be anything."""
+    return {text for text in traces(items) if is_telling(text)}

@@ -339,10 +339,9 @@ class Ledger:
             self._read_all = True
         self.store.keep_note("policy", rules)
 
-    def refold(self, accounts: Iterable[str], items: Iterable[str]) -> None:
-        """Fold accounts, and who items are of, from all events, within the caller's transaction."""
-        self._touched.accounts.update(accounts)
-        self._touched.items.update(items)
+    def refold(self, touched: Touched) -> None:
+        """Fold these anew from all their events, within the caller's transaction."""
+        self._touched = touched
         self._read_all = True
         self._fold()
 

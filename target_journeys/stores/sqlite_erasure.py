@@ -110,7 +110,7 @@ class SQLiteErasure:
         )
         return {account for (account,) in found}
 
-    def outbox(self, ids: Iterable[str]) -> dict[str, int]:
+    def outbox(self, ids: Iterable[str]) -> Counter[str]:
         """What waits to be told of them; destinations that were told get a delete.
 
         Destination → deletes that wait. Their rows go when they were sent: see ``settle``.
@@ -122,9 +122,9 @@ class SQLiteErasure:
             left += self._erase_rows(
                 "record_key >= ?1 and record_key < ?2 or record_key = ?3", theirs
             )
-        return dict(left)
+        return left
 
-    def items(self, items: Iterable[str], ids: Iterable[str]) -> dict[str, int]:
+    def items(self, items: Iterable[str], ids: Iterable[str]) -> Counter[str]:
         """The same for journeys that others, such as their accounts, had with their items."""
         names = (json.dumps(list(items)), json.dumps(list(ids)))
         wanted = "in (select value from json_each(?1))"
@@ -135,7 +135,7 @@ class SQLiteErasure:
         who, grain, item = (f"json_extract(record_key, '$[{place}]')" for place in range(3))
         others = f"{who} not in (select value from json_each(?2))"
         which = f"{grain} = 'item' and {item} {wanted} and {others}"
-        return dict(self._erase_rows(which, names))
+        return self._erase_rows(which, names)
 
     def _erase_rows(self, which: str, parameters: Sequence[str]) -> Counter[str]:
         self.connection.execute(
