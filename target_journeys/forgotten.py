@@ -20,6 +20,8 @@ DISTINCTIVE = 8  # characters from which on a value by itself tells who somebody
 ITEM = "item "  # before the id of an item, and before its value; no id of a person has a space
 ITEM_VALUE = "item value "
 GLUE = re.compile(r"[/?&=|{}'`]")  # an address may hold these; in a URL they come before one
+BETWEEN = r"\s\"'\[\](){}<>,;|/?&="  # what stands between words
+WORD = re.compile(rf"(?<![^{BETWEEN}])[^{BETWEEN}]*\d[^{BETWEEN}]*")  # perhaps an id inside a text
 MEMO_SIZE = 100_000
 
 
@@ -63,11 +65,19 @@ class Forgotten:
 
     def text(self, text: str) -> str:
         """A text without the ids of who was forgotten."""
-        if is_telling(text) and (
-            text in self or f"{ITEM}{text}" in self or f"{ITEM_VALUE}{text}" in self
-        ):
+        if self._is_gone(text):
             return GONE
+        text = WORD.sub(self._without_id, text)
         return ADDRESS.sub(self._without_address, text)
+
+    def _is_gone(self, text: str) -> bool:
+        return is_telling(text) and (
+            text in self or f"{ITEM}{text}" in self or f"{ITEM_VALUE}{text}" in self
+        )
+
+    def _without_id(self, found: re.Match[str]) -> str:
+        word = found[0].rstrip(".:!")
+        return f"{GONE}{found[0][len(word) :]}" if self._is_gone(word) else found[0]
 
     def _without_address(self, found: re.Match[str]) -> str:
         starts = (0, *(glue.end() for glue in GLUE.finditer(found[0])))
