@@ -117,11 +117,12 @@ class Clocks:
     def __init__(self, ledger: Ledger) -> None:
         self.identity, self.teams = Clock(), Clock()
         identity, teams = self.identity.around, self.teams.around
-        ledger.identities.learn = identity(ledger.identities.learn)  # type: ignore[method-assign]  # timed
-        ledger._regroup = identity(ledger._regroup)  # type: ignore[method-assign]  # timed
-        ledger.identities.ids_of = identity(ledger.identities.ids_of)  # type: ignore[method-assign]  # timed
-        ledger.people.known = teams(ledger.people.known)  # type: ignore[method-assign]  # timed
-        ledger._keep_teams = teams(ledger._keep_teams)  # type: ignore[method-assign]  # timed
+        histories, folding = ledger.histories, ledger.folding
+        histories.identities.learn = identity(histories.identities.learn)  # type: ignore[method-assign]  # timed
+        histories.identities.ids_of = identity(histories.identities.ids_of)  # type: ignore[method-assign]  # timed
+        folding._regroup = identity(folding._regroup)  # type: ignore[method-assign]  # timed
+        histories.people.known = teams(histories.people.known)  # type: ignore[method-assign]  # timed
+        folding._keep_teams = teams(folding._keep_teams)  # type: ignore[method-assign]  # timed
         self._methods = {method: getattr(Teams, method) for method in ("team", "every")}
         for method, function in self._methods.items():
             setattr(Teams, method, teams(function))

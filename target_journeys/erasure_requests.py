@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from target_journeys.events import stored
 from target_journeys.forget import UNFINISHED, Erased, erase, prove
 from target_journeys.identities import PEOPLE
-from target_journeys.ledger import ERASURE, Ledger
+from target_journeys.ledger import Ledger
 from target_journeys.stores.sqlite import SQLiteStore
+from target_journeys.touched import ERASURE
 
 logger = logging.getLogger("target-journeys.erasure")
 

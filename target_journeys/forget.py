@@ -13,10 +13,12 @@ from target_journeys.events import stored
 from target_journeys.explain import who
 from target_journeys.forgotten import Forgotten, entries, entry, telling, traces
 from target_journeys.identities import ACCOUNTS, PEOPLE
+from target_journeys.intake import event_rows
 from target_journeys.items import items_of
-from target_journeys.ledger import Ledger, Touched, event_rows, facts_of
+from target_journeys.ledger import Ledger
 from target_journeys.proof import left_of
 from target_journeys.stores.base import StoreError, UnmappedRow
+from target_journeys.touched import Touched, facts_of
 
 UNFINISHED = "erasure unfinished"  # the note that the file is still to be written anew
 
@@ -134,11 +136,13 @@ def prove(ledger: Ledger, erased: Sequence[Erased]) -> None:
 def _erase(ledger: Ledger, ids: list[str], salt: bytes, receipt: Receipt) -> set[str]:
     """Delete what the store holds of these ids; tells the texts that must be gone now."""
     store, erasure = ledger.store, ledger.store.erasure
-    accounts = store.accounts_of(ids) | ledger.members.accounts_of(ids) | erasure.teams_with(ids)
+    accounts = (
+        store.accounts_of(ids) | ledger.histories.members.accounts_of(ids) | erasure.teams_with(ids)
+    )
     own = erasure.events_of(ids)
     theirs = [event for event in map(stored, own) if event.subject in ids]
     about = {item for event in theirs for item in items_of(event)}
-    items = ledger.items.of_person(ids, theirs)
+    items = ledger.histories.items.of_person(ids, theirs)
     receipt.items = len(items)
     store.keep_note("forgotten salt", salt.hex())
     store.keep_note(UNFINISHED, "yes")
