@@ -20,7 +20,7 @@ from target_journeys.stores import StoreError, open_store
 LOGIN_TIMEOUT_S = 600
 FINDING = re.compile(r"(ok|warning|error) +(.+)")
 ASKING = (
-    "people ask to be erased: `journeys forget` erases one, identity.erase_on_request all at the "
+    "asked to be erased: `journeys forget` erases one, identity.erase_on_request all at the "
     "end of a run; `select subject from events where event_type = 'erasure_requested'` names them"
 )
 LISTED = 10  # reasons that are shown one by one

@@ -182,9 +182,9 @@ class TargetJourneys(Target):
         if tally.forgotten:
             parts.append(f"{tally.forgotten:,} of forgotten people left out")
         if self.erased:
-            parts.append(f"{self.erased:,} people erased on request")
+            parts.append(f"{self.erased:,} erased on request")
         if self.asking:
-            parts.append(f"{self.asking:,} people ask to be erased (see journeys check)")
+            parts.append(f"{self.asking:,} asked to be erased (see journeys check)")
         if tally.set_aside:
             parts.append(f"{tally.set_aside:,} set aside (see unresolved)")
         return f"target-journeys: {', '.join(parts)}"

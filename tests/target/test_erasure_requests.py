@@ -48,16 +48,16 @@ def checked(kept, folder: Path, **config: Any) -> list[str]:
     path = folder / "config.json"
     path.write_text(json.dumps({"store": f"sqlite:///{kept}"} | config))
     done = CliRunner().invoke(main, ["check", "--config", str(path)])
-    return [line for line in done.output.splitlines() if "ask to be erased" in line]
+    return [line for line in done.output.splitlines() if "asked to be erased" in line]
 
 
 def test_a_request_by_itself_is_counted_and_erases_nobody(kept, tmp_path):
     run = sync(kept, *HISTORY, asked(6), asked(7, ANA))
-    assert "1 people ask to be erased (see journeys check)" in run.summary()
+    assert "1 asked to be erased (see journeys check)" in run.summary()
     assert kept.ask("select count(*) from events") == [(7,)]
     (line,) = checked(kept, tmp_path)
-    assert line.startswith("warning store: 1 people ask to be erased: `journeys forget` erases one")
-    assert "ask to be erased" in sync(kept, SCHEMA).summary()
+    assert line.startswith("warning store: 1 asked to be erased: `journeys forget` erases one")
+    assert "asked to be erased" in sync(kept, SCHEMA).summary()
 
 
 def test_a_request_that_is_superseded_does_not_count(kept, tmp_path):
@@ -76,7 +76,7 @@ def test_a_run_may_end_with_erasing_who_asked(kept, tmp_path, told, caplog, monk
     assert told.subjects() == [ANA, BO]
     run = sync(kept, SCHEMA, asked(6), **settings)
     assert told.subjects() == [BO]
-    assert "1 people erased on request" in run.summary()
+    assert "1 erased on request" in run.summary()
     assert run.exit_code == 0
     receipts = [text for text in caplog.messages if text.startswith("Erased on request")]
     ((entry,),) = kept.ask(
@@ -114,7 +114,7 @@ def test_it_erases_what_journeys_forget_erases(kept, tmp_path):
 
 def test_two_who_ask_in_one_run_are_both_erased(kept, tmp_path):
     run = sync(kept, *HISTORY, asked(6), asked(7, BO), **ON_REQUEST)
-    assert "2 people erased on request" in run.summary()
+    assert "2 erased on request" in run.summary()
     assert kept.ask("select * from event_log") == []
 
 
@@ -146,4 +146,4 @@ def test_requests_that_a_store_of_before_holds_are_found(kept):
         db.execute("delete from facts where kind = 'erasure'")
         db.execute("update notes set value = 'older' where name = 'policy'")
     db.close()
-    assert "1 people ask to be erased" in sync(kept, SCHEMA).summary()
+    assert "1 asked to be erased" in sync(kept, SCHEMA).summary()
