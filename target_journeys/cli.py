@@ -158,7 +158,7 @@ def forget_command(subject: str, config: Path, *, dry_run: bool, as_json: bool) 
         ledger = Ledger(store, model, outbox, moment, policy)
         analysis = Experience(store, model, moment, settings.experience)
         name = policy.id_of(subject)
-        receipt = forget(ledger, name, experience=analysis, dry_run=dry_run)
+        receipt = forget(ledger, name, analysis, dry_run=dry_run)
     except StageModelError as error:
         click.echo(str(error), err=True)
         sys.exit(CONFIGURATION)

@@ -12,6 +12,8 @@ from target_journeys.identities import PEOPLE
 from target_journeys.items import is_ownerless, item_facts, items_of
 from target_journeys.teams import PROFILE, team_facts
 
+ERASURE = "erasure"  # kind of fact: somebody asks to be erased
+
 
 @dataclass(slots=True)
 class Touched:
@@ -60,6 +62,8 @@ def facts_of(event: JourneyEvent, accounts: AccountRules) -> list[tuple[str, str
         facts += [("member", event.subject or ""), *(("member_of", name) for name in named)]
     if is_ownerless(event):
         facts.append(("nobody", event.source))
+    if event.event_type == "erasure_requested":
+        facts.append((ERASURE, event.subject or ""))
     facts += item_facts(event)
     facts += team_facts(event)
     return [(kind, name, event.event_id) for kind, name in facts if name]
