@@ -39,8 +39,10 @@ def describe(
     keys = {row.number: msgspec.json.decode(row.key) for row in rows}
     subjects = {str(key[0]) for key in keys.values()}
     stages: dict[str, list[Stage]] = {}
+    by_key: dict[Stage, Stage] = {}
     for stage in store.stages_of(subjects):
         stages.setdefault(str(stage[0]), []).append(stage)
+        by_key[stage[:KEY_LENGTH]] = stage
     people = store.customers_of(subjects)
     events = [row.order_key for row in rows if row.kind == "transition"]
     latest = store.outbox.latest_entered(name, events) if events else {}
@@ -54,12 +56,14 @@ def describe(
         own = stages.get(subject, [])
         op, entered, in_doubt = row.op, {}, {}
         if row.kind == "transition":
-            own = [each for each in own if each[:KEY_LENGTH] == tuple(key[:KEY_LENGTH])]
+            one = by_key.get(tuple(key[:KEY_LENGTH]))
+            own = [] if one is None else [one]
             data = _transition(msgspec.json.decode(row.payload or "{}"), own)
             late = data["entered_at"] < latest.get(row.order_key, "")
         else:
             if destination.grain == "journey":
-                own = [each for each in own if each[:KEY_LENGTH] == tuple(key)]
+                one = by_key.get(tuple(key))
+                own = [] if one is None else [one]
             own = [each for each in own if destination.wants(each[CATEGORY])]
             if row.op != "upsert":  # also of somebody who takes back the consent, or is forgotten
                 own = []
