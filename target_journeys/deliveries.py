@@ -70,11 +70,13 @@ def describe(
             op = "upsert" if own else "delete"
             entered = {json_text(each[1:KEY_LENGTH]): each[ENTERED] for each in own}
             data = _data(destination, key, own)
-            told = msgspec.json.decode(row.entered_at or "{}")
-            late = any(entered[each] < told[each] for each in entered.keys() & told.keys())
-            in_doubt = told | {
-                each: max(since, told.get(each, since)) for each, since in entered.items()
-            }
+            told = msgspec.json.decode(row.entered_at) if row.entered_at else {}
+            late, in_doubt = False, entered
+            if told:
+                late = any(entered[each] < told[each] for each in entered.keys() & told.keys())
+                in_doubt = told | {
+                    each: max(since, told.get(each, since)) for each, since in entered.items()
+                }
         who, ids = msgspec.json.decode(about) if about else ("people", [subject])
         text = f"journeys|{name}|{row.key}|{row.version}|{op}|{row.content}"
         delivery = Delivery(
@@ -99,7 +101,7 @@ def describe(
 
 def _data(destination: Destination, key: Sequence[Any], own: Sequence[Stage]) -> dict[str, Any]:
     """What a record's row tells, under our own names."""
-    sees = dict.fromkeys((*KEY_COLUMNS, *destination.sees()))
+    sees = destination.columns
     seen = [{name: record[name] for name in sees} for record in map(as_mapping, own)]
     if destination.grain == "customer":
         return {"subject": key[0], "journeys": seen}

@@ -150,6 +150,11 @@ class Destination(BaseModel):
         """What it is told, by our names, and what that is called there."""
         return {name: self.name_of(name) for name in self.sees()}
 
+    @cached_property
+    def columns(self) -> Sequence[str]:
+        """The fields that a delivery holds: the key, and what it is told."""
+        return tuple(dict.fromkeys((*KEY_COLUMNS, *self.sees())))
+
     def name_of(self, field: str) -> str:
         """What a field is called there."""
         return self.fields.get(field) or f"{self.prefix}{field}"
