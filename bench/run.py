@@ -558,7 +558,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--new", type=int, default=1000, help="incremental: new events")
     parser.add_argument("--work", type=Path, default=BENCH / "data", help="folder for inputs")
-    parser.add_argument("--ours", type=Path, default=ROOT / ".venv/bin", help="our commands")
+    parser.add_argument("--ours", type=Path, default=ROOT / ".venv-ours/bin", help="our commands")
     parser.add_argument("--peers", type=Path, default=ROOT / ".venv-bench/bin", help="the peers'")
     options = parser.parse_args()
     options.stores = options.stores or [options.records // 10, options.records * options.growth]

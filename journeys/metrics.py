@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from journeys.event import JourneyEvent
@@ -102,7 +102,9 @@ def types_of(value: object) -> frozenset[str]:
     """One event type, or several."""
     if value is None:
         return frozenset()
-    return frozenset({value} if isinstance(value, str) else value)  # type: ignore[call-overload]  # a list of names, checked at the door
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return frozenset({str(value)})
+    return frozenset(value)
 
 
 def said(event: JourneyEvent) -> str:

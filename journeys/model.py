@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
@@ -52,7 +53,7 @@ class Dwell:
         """Three in four, of a log-normal dwell time with these two quantiles."""
         if self.p50 <= timedelta(0):
             return self.p90
-        return self.p50 * (self.p90 / self.p50) ** P75_BETWEEN_P50_AND_P90
+        return self.p50 * math.pow(self.p90 / self.p50, P75_BETWEEN_P50_AND_P90)
 
 
 class Limits(NamedTuple):

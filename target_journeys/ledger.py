@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from journeys.event import isoformat
@@ -50,8 +51,12 @@ class Ledger:
 
     def add_event(self, record: bytes) -> None:
         """Take one event, as JSON."""
-        self.pending += 1
-        if self.intake.add_event(record):
+        self.add_events([record])
+
+    def add_events(self, records: Sequence[bytes]) -> None:
+        """Take events, as JSON."""
+        self.pending += len(records)
+        if self.intake.add_events(records):
             self._append()
 
     def add_product(self, record: bytes) -> None:
