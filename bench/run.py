@@ -308,7 +308,7 @@ class Bench:
             [
                 name,
                 *(f"{each[clock]:.1f}" for clock in each),
-                *(f"{speed[name][clock]:.2f}" if name in speed else "1" for clock in each),
+                *(f"{speed[name][clock]:.2f}" for clock in each),
             ]
             for name, each in measured.items()
         ]
