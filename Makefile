@@ -37,7 +37,7 @@ lint: .venv/.installed ## style and types
 	$(BIN)/mypy
 	$(BIN)/cog --check -I docs README.md $$(find docs -name "*.md")
 
-bench: .venv/.installed .venv-bench/.installed ## how fast, beside others: see bench/README.md (ARGS="--records 20000")
+bench: .venv/.installed .venv-ours/.installed .venv-bench/.installed ## how fast, beside others: see bench/README.md (ARGS="--records 20000")
 	$(BIN)/python bench/run.py $(ARGS)
 
 golden: .venv/.installed ## write golden files and the sample's exports anew; read the diff
@@ -72,6 +72,19 @@ endif
 
 .venv-meltano/.installed: requirements-meltano.lock | python-is-new
 	$(call environment,.venv-meltano,--require-hashes -r $<)
+	@touch $@
+
+# Ours as people install it: what tests need (numpy, for one) is loaded at each start if it is there.
+.venv-ours/.installed: requirements.lock pyproject.toml | python-is-new
+ifdef UV
+	uv venv --quiet --allow-existing --python "$(PYTHON)" .venv-ours
+	sed -n 's/^\([^ #].*==[^\]*\).*/\1/p' requirements.lock > .venv-ours/pins.txt
+	uv pip install --quiet --python .venv-ours/bin/python --constraint .venv-ours/pins.txt -e .
+else
+	$(PYTHON) -m venv .venv-ours
+	sed -n 's/^\([^ #].*==[^\]*\).*/\1/p' requirements.lock > .venv-ours/pins.txt
+	.venv-ours/bin/python $(PIP_INSTALL) --constraint .venv-ours/pins.txt -e .
+endif
 	@touch $@
 
 .venv-bench/.installed: bench/requirements.txt | python-is-new

@@ -38,6 +38,7 @@ BLOCKS = (
 )
 LINE_BYTES = (560, 630)  # the mean length of a line that the figures are defined for
 PER_PERSON = 11  # events of one person in people.py, links included
+MEMBERS = 10  # of an account, where identity is measured with buying teams
 DELIVERED = (0, 3)  # our target's exit codes: all was sent, or rows are waiting
 MB = 1024 * 1024  # bytes
 NOISE = 0.1  # share of the start-up that varies from run to run
@@ -274,26 +275,34 @@ class Bench:
         return Contender(name, partial(self.our_target, send=True), late, late, accept=DELIVERED)
 
     def identity(self) -> dict[str, Any]:
-        """Who is whom: its share of a run, and one new link in a small and a large store."""
+        """Who is whom, and who buys together: their share of a run, and one new link."""
+        found = {members: self.people(members) for members in (0, MEMBERS)}
+        show("\n## identity\n\nOne run each; the median of 50 new links, each in its own commit.\n")
+        columns = ["store", "run s", "identity", "teams", "a link's identity ms", "teams ms"]
+        rows = [
+            [
+                f"{each['people']:,} people, {3 * each['people']:,} ids, {each['events']:,} events"
+                + (f", {each['teams']:,} teams" if members else ""),
+                f"{each['run_s']:.1f}",
+                f"{each['identity_s'] / each['run_s']:.0%}",
+                f"{each['teams_s'] / each['run_s']:.0%}",
+                f"{1000 * one['identity_s']:.2f}",
+                f"{1000 * one['teams_s']:.2f}",
+                f"{1000 * one['whole_s']:.2f}",
+            ]
+            for members, result in found.items()
+            for each, one in zip(result["runs"], result["links"], strict=True)
+        ]
+        show(table([*columns, "its commit ms"], rows))
+        return {"alone": found[0], "in accounts": found[MEMBERS]}
+
+    def people(self, members: int) -> dict[str, Any]:
+        """What people.py measures with so many people to an account."""
         sizes = [max(size // PER_PERSON, 100) for size in self.options.stores]
-        script = [str(self.ours / "python"), str(BENCH / "people.py")]
+        script = [str(self.ours / "python"), str(BENCH / "people.py"), "--members", str(members)]
         with TemporaryDirectory(dir=self.work) as folder:
             command = [*script, "--people", *map(str, sizes), "--folder", folder]
             found: dict[str, Any] = json.loads(run([command])[0].last_line)
-        rows = [
-            [
-                f"{each['people']:,} people, {3 * each['people']:,} ids, {each['events']:,} events",
-                f"{each['run_s']:.1f}",
-                f"{each['identity_s']:.1f}",
-                f"{each['identity_s'] / each['run_s']:.0%}",
-                f"{1000 * one['identity_s']:.2f}",
-                f"{1000 * one['whole_s']:.2f}",
-            ]
-            for each, one in zip(found["runs"], found["links"], strict=True)
-        ]
-        show("\n## identity\n\nOne run each; the median of 50 new links, each in its own commit.\n")
-        columns = ["store", "run s", "identity s", "share", "one link ms", "its commit ms"]
-        show(table(columns, rows))
         return found
 
     def deliveries(self) -> dict[str, Any]:
@@ -549,7 +558,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--new", type=int, default=1000, help="incremental: new events")
     parser.add_argument("--work", type=Path, default=BENCH / "data", help="folder for inputs")
-    parser.add_argument("--ours", type=Path, default=ROOT / ".venv/bin", help="our commands")
+    parser.add_argument("--ours", type=Path, default=ROOT / ".venv-ours/bin", help="our commands")
     parser.add_argument("--peers", type=Path, default=ROOT / ".venv-bench/bin", help="the peers'")
     options = parser.parse_args()
     options.stores = options.stores or [options.records // 10, options.records * options.growth]
