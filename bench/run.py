@@ -308,7 +308,7 @@ class Bench:
     def deliveries(self) -> dict[str, Any]:
         """Reading, and a destination that is up, beside one that is down."""
         script = [str(self.ours / "python"), str(BENCH / "deliveries.py")]
-        given = ["--deals", str(self.deals("jsonl")), "--ours", str(self.ours.absolute())]
+        given = ["--deals", str(self.deals("jsonl")), "--ours", str(self.ours)]
         with TemporaryDirectory(dir=self.work) as folder:
             command = [*script, *given, "--repeat", str(self.options.repeat), "--folder", folder]
             found: dict[str, Any] = json.loads(run([command])[0].last_line)
