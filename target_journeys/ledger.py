@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from journeys.event import isoformat
@@ -105,9 +105,9 @@ class Ledger:
         self._fold()
         self._commit()
 
-    def refold(self, accounts: Iterable[str]) -> None:
-        """Fold accounts anew from all their events, within the caller's transaction."""
-        self.intake.touched.accounts.update(accounts)
+    def refold(self, touched: Touched) -> None:
+        """Fold these anew from all their events, within the caller's transaction."""
+        self.intake.touched = touched
         self.histories.read_all = True
         self._fold()
 

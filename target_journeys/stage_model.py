@@ -23,6 +23,7 @@ from journeys.model import Dwell, StageModel, build
 from journeys.regions import STEPS
 from journeys.vocabulary import DERIVED, EVENT_TYPES
 from target_journeys.persona_settings import PersonaSettings
+from target_journeys.wrong_settings import sentences
 
 BeforeOrAfter = Literal["before", "after"]
 
@@ -246,7 +247,6 @@ def _checked(data: Mapping[str, Any]) -> dict[str, Any]:
         settings = StageModelSettings.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
         hint = ""
         if first["type"] == "extra_forbidden":
             hint = f" Allowed at the top: {', '.join(StageModelSettings.model_fields)}."
@@ -254,7 +254,7 @@ def _checked(data: Mapping[str, Any]) -> dict[str, Any]:
                 hint = " Allowed: when, counts; of a test: eq, in, matches, gte, lte."
             elif len(first["loc"]) > 1:
                 hint = f" Allowed for a category: {', '.join(CategorySettings.model_fields)}."
-        raise StageModelError(f"stage_model.{where}: {first['msg']}.{hint}") from None
+        raise StageModelError(f"{next(sentences(error, 'stage_model'))}.{hint}") from None
     return settings.model_dump(exclude_unset=True, by_alias=True)
 
 

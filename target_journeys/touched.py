@@ -14,6 +14,8 @@ from target_journeys.teams import PROFILE, ROLE_EVENTS, team_facts
 
 TELLING = FACTS.union(ROLE_EVENTS)  # types of events that may say something about ids
 
+ERASURE = "erasure"  # kind of fact: somebody asks to be erased
+
 
 @dataclass(slots=True)
 class Touched:
@@ -73,6 +75,8 @@ def facts_of(event: JourneyEvent, accounts: AccountRules) -> list[tuple[str, str
         facts += [("member", event.subject or ""), *(("member_of", name) for name in named)]
     if is_ownerless(event):
         facts.append(("nobody", event.source))
+    if event.event_type == "erasure_requested":
+        facts.append((ERASURE, event.subject or ""))
     facts += item_facts(event)
     facts += team_facts(event)
     return [(kind, name, event.event_id) for kind, name in facts if name]

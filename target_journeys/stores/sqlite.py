@@ -228,6 +228,15 @@ class SQLiteStore:
         )
         return [body for (body,) in found]
 
+    def all_facts(self, kind: str) -> list[str]:
+        """Every event, as JSON, that says something of this kind."""
+        found = self.connection.execute(
+            "select distinct e.body from facts as f join event_log as e "
+            "on e.event_id = f.event_id where f.kind = ?",
+            (kind,),
+        )
+        return [body for (body,) in found]
+
     def has_facts(self, kind: str) -> bool:
         """Whether the store holds any fact of this kind."""
         found = self.connection.execute(
@@ -288,10 +297,11 @@ class SQLiteStore:
         return found.fetchall()
 
     def events_about_ids(self) -> Iterator[str]:
-        """Every event that may say who is whom or who belongs where, as JSON; reads all events."""
+        """Every event that may say something of who people are, as JSON; reads all events."""
         found = self.connection.execute(
             "select body from event_log where body like '%\"identity_%linked\"%' "
-            "or body like '%\"profile_observed\"%' or body like '%\"contact_role_%'"
+            "or body like '%\"profile_observed\"%' or body like '%\"contact_role_%' "
+            "or body like '%\"erasure_requested\"%'"
         )
         return (body for (body,) in found)
 
@@ -448,3 +458,7 @@ class SQLiteStore:
     def keep_note(self, name: str, value: str) -> None:
         """Write a note."""
         self.connection.execute("insert or replace into notes values (?, ?)", (name, value))
+
+    def drop_note(self, name: str) -> None:
+        """Forget a note."""
+        self.connection.execute("delete from notes where name = ?", (name,))
