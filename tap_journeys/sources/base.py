@@ -138,6 +138,7 @@ class ApiStream(SourceStream):
     fails = "stream"
     breaks = "keyless record"
     width = 4  # parts that are read at once
+    ahead = 4  # pages that a part may read before they are written; more where pages are small
     customer_paths: tuple[str, ...] = ()  # dotted paths of what names a customer …
     product_paths: tuple[str, ...] = ()  # … and a product; for the check of a login
 
