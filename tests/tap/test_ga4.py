@@ -15,7 +15,8 @@ import pytest
 from tenacity import wait_fixed
 
 from tap_journeys.sources import client, ga4_export, ga4_google
-from tap_journeys.sources.ga4_export import KEY, KEY_FIELDS
+from tap_journeys.sources.ga4_days import Days
+from tap_journeys.sources.ga4_export import KEY, KEY_FIELDS, Table
 from tests.sandbox.bigquery import REASONS, BigQuery
 from tests.sandbox.bigquery_world import Export, Row, event
 from tests.sandbox.google_login import SCOPE
@@ -172,6 +173,14 @@ def test_a_table_that_goes_while_it_is_read_is_read_by_its_new_name(
     first = run(config(bigquery))
     second = run(config(bigquery), last_state(first))
     assert set(keys(records(first) + records(second))) == set(keys(export.events()))
+
+
+def test_a_table_that_is_being_streamed_into_is_read_every_time() -> None:
+    """Its numbers leave out what has not been stored yet."""
+    day = "20260301"
+    streamed = Table(f"events_intraday_{day}", 5, True, "1 5", ())
+    assert Days({}).after(day, [streamed])["tables"] == {}
+    assert Days({}).after(day, [streamed._replace(is_streaming=False)])["tables"] != {}
 
 
 def test_a_table_made_late_is_read_however_old_its_day(bigquery: BigQuery, export: Export) -> None:
