@@ -74,19 +74,23 @@ class Range(NamedTuple):
 class RowPage(msgspec.Struct):
     """Some rows of a table, and where the next ones are."""
 
-    rows: list[Row] = []
+    rows: list[Row] = []  # left out where there are none
     pageToken: str | None = None  # noqa: N815  # the API's name
+    error: msgspec.Raw | None = None
 
 
 _decode_page = msgspec.json.Decoder(RowPage).decode
 
 
 def page_of(response: requests.Response) -> RowPage:
-    """The rows of an answer; one that is cut short is asked for again."""
+    """The rows of an answer; one that is cut short, or an error that says 200, is asked again."""
     try:
-        return _decode_page(response.content)
+        page = _decode_page(response.content)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise TryAgainError("the answer holds no rows") from None
+    if page.error is not None:
+        raise TryAgainError(f"HTTP {response.status_code} with an error")
+    return page
 
 
 class Dataset:

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from tenacity import wait_fixed
 
 from tap_journeys.sources import client, ga4_export, ga4_google
+from tap_journeys.sources.client import TryAgainError
 from tap_journeys.sources.ga4_days import Days
-from tap_journeys.sources.ga4_export import KEY, KEY_FIELDS, Table
+from tap_journeys.sources.ga4_export import KEY, KEY_FIELDS, Table, page_of
 from tests.sandbox.bigquery import REASONS, BigQuery
 from tests.sandbox.bigquery_world import Export, Row, event
 from tests.sandbox.google_login import SCOPE
@@ -181,6 +183,19 @@ def test_a_table_that_is_being_streamed_into_is_read_every_time() -> None:
     streamed = Table(f"events_intraday_{day}", 5, True, "1 5", ())
     assert Days({}).after(day, [streamed])["tables"] == {}
     assert Days({}).after(day, [streamed._replace(is_streaming=False)])["tables"] != {}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"error": {"code": 500, "status": "INTERNAL"}}', b'{"rows": [{"f"', b'{"rows": [{}]}', b""],
+)
+def test_an_answer_without_its_rows_is_asked_for_again(body: bytes) -> None:
+    answer = requests.Response()
+    answer.status_code, answer._content = 200, body
+    with pytest.raises(TryAgainError):
+        page_of(answer)
+    answer._content = b'{"totalRows": "0"}'
+    assert page_of(answer).rows == []
 
 
 def test_a_table_made_late_is_read_however_old_its_day(bigquery: BigQuery, export: Export) -> None:
