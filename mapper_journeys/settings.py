@@ -14,9 +14,9 @@ from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers import capabilities
 
 from journeys.settings import TOP_LEVEL
+from mapper_journeys.errors import closest
 from mapper_journeys.language import Rule, parse_rules
 from mapper_journeys.rules import StreamRules, compile_rules
-from mapper_journeys.values import closest
 
 PRESETS = files("mapper_journeys") / "presets"
 SDK_SETTINGS = frozenset(
