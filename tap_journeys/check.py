@@ -11,7 +11,7 @@ from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
 from tap_journeys.side_by_side import together
 from tap_journeys.sources import SOURCES
 from tap_journeys.sources.base import ApiStream, Record, Source
-from tap_journeys.sources.client import MissingScopeError, NotThereError
+from tap_journeys.sources.errors import MissingScopeError, NotThereError
 
 if TYPE_CHECKING:
     from singer_sdk import Tap

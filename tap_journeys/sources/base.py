@@ -15,7 +15,7 @@ from singer_sdk.exceptions import ConfigValidationError, FatalAPIError, Retriabl
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
-from tap_journeys.sources.client import MissingScopeError
+from tap_journeys.sources.errors import MissingScopeError
 from tap_journeys.writer import BufferedWriter
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from pydantic import Field, SecretStr, model_validator
 from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
 
+from tap_journeys.sources.answers import Judge
 from tap_journeys.sources.base import Source, wrong_configuration
-from tap_journeys.sources.client import Client, Judge
+from tap_journeys.sources.client import Client
 from tap_journeys.sources.ga4_columns import USUAL, Column
 from tap_journeys.sources.ga4_export import Dataset, Events
 from tap_journeys.sources.ga4_google import (

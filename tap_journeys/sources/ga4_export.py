@@ -18,7 +18,7 @@ import msgspec
 from singer_sdk.exceptions import FatalAPIError
 
 from tap_journeys.sources.base import ApiStream, Page, Record
-from tap_journeys.sources.client import NotThereError, TryAgainError
+from tap_journeys.sources.errors import NotThereError, TryAgainError
 from tap_journeys.sources.ga4_columns import Column, Row, json_schema, row_decoder
 from tap_journeys.sources.ga4_days import Days, Listed
 from tap_journeys.sources.windows import follow

@@ -18,7 +18,8 @@ from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
 
 from tap_journeys.side_by_side import together
 from tap_journeys.sources.base import Source, wrong_configuration
-from tap_journeys.sources.client import Client, ClosedError, MissingScopeError
+from tap_journeys.sources.client import Client
+from tap_journeys.sources.errors import ClosedError, MissingScopeError
 from tap_journeys.sources.hubspot_client import HubSpotStream, client_of
 from tap_journeys.sources.hubspot_kinds import KINDS, Kind, caster, defined_types, known_types
 from tap_journeys.sources.hubspot_lists import Forms, FormSubmissions, Owners, Pipelines

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
 
 from tap_journeys.sources.base import Page
-from tap_journeys.sources.client import Client, ClosedError
+from tap_journeys.sources.client import Client
+from tap_journeys.sources.errors import ClosedError
 from tap_journeys.sources.hubspot_beside import (
     BATCH,
     BATCH_HISTORY,

@@ -17,16 +17,9 @@ from typing import Any
 import requests
 from singer_sdk.exceptions import FatalAPIError
 
-from tap_journeys.sources.client import (
-    Client,
-    ClosedError,
-    LoginExpiredError,
-    NotThereError,
-    TryAgainError,
-    body_of,
-    judge_status,
-    retry_after_s,
-)
+from tap_journeys.sources.answers import body_of, judge_status, retry_after_s
+from tap_journeys.sources.client import Client
+from tap_journeys.sources.errors import ClosedError, LoginExpiredError, NotThereError, TryAgainError
 from tap_journeys.sources.login import Login
 from tap_journeys.sources.pace import Bucket
 from tap_journeys.sources.salesforce_fields import Field, described

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from tap_journeys.sources.base import Page, Record
-from tap_journeys.sources.client import NotThereError
+from tap_journeys.sources.errors import NotThereError
 from tap_journeys.sources.windows import Window, moment, windows
 from tap_journeys.sources.zendesk_answers import LIST_SIZE, list_pages, rows_of
 from tap_journeys.sources.zendesk_exports import VALUE, ZendeskStream, latest_s

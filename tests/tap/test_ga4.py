@@ -15,8 +15,8 @@ import pytest
 import requests
 from tenacity import wait_fixed
 
-from tap_journeys.sources import client, ga4_export, ga4_google
-from tap_journeys.sources.client import TryAgainError
+from tap_journeys.sources import ga4_export, ga4_google, patience
+from tap_journeys.sources.errors import TryAgainError
 from tap_journeys.sources.ga4_days import Days
 from tap_journeys.sources.ga4_export import KEY, KEY_FIELDS, Table, page_of
 from tests.sandbox.bigquery import REASONS, BigQuery
@@ -57,7 +57,7 @@ def export(bigquery: BigQuery) -> Export:
 @pytest.fixture
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The waits between two attempts are a hundredth of what they are."""
-    monkeypatch.setattr(client, "wait_random_exponential", lambda **_: wait_fixed(0.02))
+    monkeypatch.setattr(patience, "wait_random_exponential", lambda **_: wait_fixed(0.02))
     monkeypatch.setattr(ga4_google, "LIMITED_S", 0.02)
 
 

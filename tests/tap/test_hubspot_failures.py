@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tap_journeys.sources import hubspot_beside, hubspot_client, hubspot_objects
-from tap_journeys.sources.client import ClosedError, MissingScopeError, TryAgainError
+from tap_journeys.sources.errors import ClosedError, MissingScopeError, TryAgainError
 from tap_journeys.sources.hubspot import HubSpot as HubSpotSettings
 from tap_journeys.sources.hubspot_client import judge
 from tap_journeys.tap import TapJourneys

@@ -17,7 +17,14 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from singer_sdk.exceptions import FatalAPIError
 
 from tap_journeys.settings import check_sources
-from tap_journeys.sources import base, client, salesforce_api, salesforce_bulk, salesforce_stream
+from tap_journeys.sources import (
+    base,
+    errors,
+    patience,
+    salesforce_api,
+    salesforce_bulk,
+    salesforce_stream,
+)
 from tap_journeys.sources.salesforce_api import SalesforceError
 from tests.sandbox.salesforce import Salesforce
 from tests.sandbox.salesforce_query import refused
@@ -43,8 +50,8 @@ def salesforce(monkeypatch: pytest.MonkeyPatch) -> Iterator[Salesforce]:
     monkeypatch.setattr(salesforce_stream, "JOB_ROWS", 10)
     monkeypatch.setattr(salesforce_api, "PAGE_SIZE", {})
     monkeypatch.setattr(base, "STATE_EVERY_S", 0.0)
-    monkeypatch.setattr(client, "LIMITED_WAIT_S", 0.01)
-    monkeypatch.setattr(client, "wait_random_exponential", lambda **_: lambda state: 0.005)
+    monkeypatch.setattr(patience, "LIMITED_WAIT_S", 0.01)
+    monkeypatch.setattr(patience, "wait_random_exponential", lambda **_: lambda state: 0.005)
     with Sandbox("salesforce") as sandbox:
         sandbox.salesforce.page_rows = 5
         found_company(sandbox.salesforce)
@@ -162,15 +169,15 @@ def test_a_missing_object_is_a_warning_that_names_it(salesforce, tmp_path):
         (200, '{"done": true}', None),
         (200, '[{"errorCode": "QUERY_TIMEOUT", "message": "x"}]', SalesforceError),
         (400, '[{"errorCode": "MALFORMED_QUERY", "message": "x"}]', SalesforceError),
-        (400, '[{"errorCode": "MALFORMED_QU', client.TryAgainError),
-        (403, '[{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "x"}]', client.ClosedError),
-        (403, '[{"errorCode": "API_DISABLED_FOR_ORG", "message": "x"}]', client.ClosedError),
-        (401, '[{"errorCode": "INVALID_SESSION_ID", "message": "x"}]', client.LoginExpiredError),
-        (403, '[{"errorCode": "INVALID_SESSION_ID", "message": "x"}]', client.LoginExpiredError),
-        (404, '[{"errorCode": "NOT_FOUND", "message": "x"}]', client.NotThereError),
-        (420, "<html>", client.TryAgainError),
-        (406, "", client.TryAgainError),
-        (503, "<html>", client.TryAgainError),
+        (400, '[{"errorCode": "MALFORMED_QU', errors.TryAgainError),
+        (403, '[{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "x"}]', errors.ClosedError),
+        (403, '[{"errorCode": "API_DISABLED_FOR_ORG", "message": "x"}]', errors.ClosedError),
+        (401, '[{"errorCode": "INVALID_SESSION_ID", "message": "x"}]', errors.LoginExpiredError),
+        (403, '[{"errorCode": "INVALID_SESSION_ID", "message": "x"}]', errors.LoginExpiredError),
+        (404, '[{"errorCode": "NOT_FOUND", "message": "x"}]', errors.NotThereError),
+        (420, "<html>", errors.TryAgainError),
+        (406, "", errors.TryAgainError),
+        (503, "<html>", errors.TryAgainError),
         (400, "[]", FatalAPIError),
         (400, '[["x"]]', FatalAPIError),
     ],
