@@ -42,7 +42,7 @@ def check(tap: Tap, sources: Sequence[Source], streams: Sequence[ApiStream]) -> 
 
 def first_rows(stream: ApiStream) -> list[Record]:
     """A few rows, of the first page that has any."""
-    for part in islice(stream.parts({}), PAGES):
+    for part in islice(stream.plan({}), PAGES):
         for page in islice(stream.read(part), PAGES):
             if page.records:
                 return list(page.records[:ENOUGH])

@@ -52,7 +52,7 @@ class _Lane:
         """Start a reader for each part, no more at once than the stream's width."""
         error: BaseException | None = None
         try:
-            for part in self.stream.parts(bookmark):
+            for part in self.stream.plan(bookmark):
                 while not self._room.acquire(timeout=POLL_S):
                     if self.stopped:
                         return

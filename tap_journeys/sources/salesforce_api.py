@@ -131,12 +131,14 @@ class Organisation:
 
     def fields(self, name: str) -> tuple[Field, ...] | None:
         """The fields of an object that this user sees; None if it is not there for him."""
-        if name not in self._fields:
+        known = self._fields.get(name)  # others may forget it meanwhile
+        if known is None:
             try:
-                self._fields[name] = described(self.get(f"sobjects/{name}/describe"))
+                known = described(self.get(f"sobjects/{name}/describe"))
             except NotThereError:
                 return None
-        return self._fields[name]
+            self._fields[name] = known
+        return known
 
     def forget_fields(self) -> None:
         """Describe anew: a field has vanished."""

@@ -19,6 +19,7 @@ from tap_journeys.sources import ga4_export, ga4_google, patience
 from tap_journeys.sources.errors import TryAgainError
 from tap_journeys.sources.ga4_days import Days
 from tap_journeys.sources.ga4_export import KEY, KEY_FIELDS, Table, page_of
+from tests.sandbox.base import Answer
 from tests.sandbox.bigquery import REASONS, BigQuery
 from tests.sandbox.bigquery_world import Export, Row, event
 from tests.sandbox.google_login import SCOPE
@@ -175,6 +176,29 @@ def test_a_table_that_goes_while_it_is_read_is_read_by_its_new_name(
     first = run(config(bigquery))
     second = run(config(bigquery), last_state(first))
     assert set(keys(records(first) + records(second))) == set(keys(export.events()))
+
+
+def test_a_table_that_cannot_be_described_is_not_read_with_other_columns(
+    bigquery: BigQuery,
+    export: Export,
+    short_waits: None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    answer, left = bigquery.answer, iter(range(patience.FAULTS))
+
+    def busy(request: Any) -> Any:
+        fails = re.search(r"/tables/[^/]+$", request.path) and next(left, None) is not None
+        return Answer(503) if fails else answer(request)
+
+    monkeypatch.setattr(bigquery, "answer", busy)
+    done = command(tmp_path, config=config(bigquery))
+    assert (done.returncode, done.stdout.count('"SCHEMA"')) == (1, 0)
+    assert "Stream 'ga4_events': GET /bigquery/v2/projects/" in done.stderr
+    then = run(
+        config(bigquery), last_state([json.loads(line) for line in done.stdout.split("\n")[:-1]])
+    )
+    assert set(keys(records(then))) == set(keys(export.events()))
 
 
 def test_a_table_that_is_being_streamed_into_is_read_every_time() -> None:

@@ -26,6 +26,7 @@ from tap_journeys.sources import (
     salesforce_stream,
 )
 from tap_journeys.sources.salesforce_api import SalesforceError
+from tests.sandbox.base import Answer
 from tests.sandbox.salesforce import Salesforce
 from tests.sandbox.salesforce_query import refused
 from tests.sandbox.server import Sandbox
@@ -161,6 +162,27 @@ def test_a_missing_object_is_a_warning_that_names_it(salesforce, tmp_path):
     expected = truth(salesforce)
     del expected["salesforce_case"], expected["salesforce_task"]
     assert last_of(messages(done)) == expected
+
+
+def test_an_object_that_cannot_be_described_is_not_read_with_other_columns(
+    salesforce, tmp_path, monkeypatch
+):
+    """Described again while it is read, its records would not be what its schema says."""
+    answers, left = salesforce.answer, iter(range(patience.FAULTS))
+
+    def answer(request: Any) -> Any:
+        fails = request.path.endswith("/Account/describe") and next(left, None) is not None
+        return Answer(500) if fails else answers(request)
+
+    monkeypatch.setattr(salesforce, "answer", answer)
+    done = command(tmp_path, config=settings(salesforce))
+    lines, expected, account = messages(done), truth(salesforce), "salesforce_account"
+    assert (done.returncode, bookmarks(lines).get(account, {})) == (1, {})
+    assert "Stream 'salesforce_account': GET /services/data/" in done.stderr
+    assert account not in {line["stream"] for line in lines if line["type"] == "SCHEMA"}
+    assert last_of(lines) == {name: rows for name, rows in expected.items() if name != account}
+    then = again(tmp_path, settings(salesforce), lines)
+    assert (then.returncode, last_of(messages(then))[account]) == (0, expected[account])
 
 
 @pytest.mark.parametrize(
