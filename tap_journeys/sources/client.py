@@ -195,6 +195,12 @@ class Client:
             if not is_unsent(error):
                 raise
             raise UnreachableError(f"no connection ({type(error).__name__})") from None
+        except BROKEN:
+            raise
+        except (requests.RequestException, UnicodeError) as error:  # it quotes address and login
+            raise ClosedError(
+                f"no request can be made ({type(error).__name__}); see to `base_url` and the login"
+            ) from None
         self.answers += 1
         return response
 
