@@ -43,7 +43,7 @@ lint: .venv/.installed ## style and types
 	$(BIN)/mypy
 	$(BIN)/cog --check -I docs README.md $$(find docs -name "*.md")
 
-bench: .venv/.installed .venv-bench/.installed ## how fast, beside others: see bench/README.md (ARGS="--records 20000")
+bench: .venv/.installed .venv-bench/.installed .venv-bench-tap-hubspot/.installed .venv-bench-tap-zendesk/.installed ## how fast, beside others: see bench/README.md (ARGS="--records 20000")
 	$(BIN)/python bench/run.py $(ARGS)
 
 golden: .venv/.installed ## write golden files and the sample's exports anew; read the diff
@@ -90,6 +90,17 @@ ifdef UV
 else
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python $(PIP_INSTALL) -r bench/requirements.txt
+endif
+	@touch $@
+
+# Taps of singer-io, each in an environment of its own: they pin libraries of different ages.
+.venv-bench-tap-%/.installed: bench/requirements-tap-%.txt | python-is-new
+ifdef UV
+	uv venv --quiet --allow-existing --python "$(PYTHON)" $(@D)
+	uv pip install --quiet --python $(@D)/bin/python -r $<
+else
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python $(PIP_INSTALL) -r $<
 endif
 	@touch $@
 

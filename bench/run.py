@@ -22,11 +22,12 @@ from string import Template
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import sources
 from measure import Command, ProcessError, Usage, run
 
 BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent
-BLOCKS = ("mapper", "target", "pipe", "memory", "incremental", "identity", "floors")
+BLOCKS = ("mapper", "target", "pipe", "memory", "incremental", "identity", "sources", "floors")
 LINE_BYTES = (560, 630)  # the mean length of a line that the figures are defined for
 PER_PERSON = 11  # events of one person in people.py, links included
 DELIVERED = (0, 3)  # our target's exit codes: all was sent, or rows are waiting
@@ -284,6 +285,32 @@ class Bench:
         ]
         show("\n## identity\n\nOne run each; the median of 50 new links, each in its own commit.\n")
         columns = ["store", "run s", "identity s", "share", "one link ms", "its commit ms"]
+        show(table(columns, rows))
+        return found
+
+    def sources(self) -> list[dict[str, Any]]:
+        """Taps at the rates that vendors document, in a sandbox with latency."""
+        with TemporaryDirectory(dir=self.work) as folder:
+            found = sources.measure(self.ours, self.peers.parent.parent, Path(folder))
+        rows = [
+            [each["name"], f"not measured: {each['error']}", *[""] * 5]
+            if "span_s" not in each
+            else [
+                each["name"] + (f" ({each['error']})" if "error" in each else ""),
+                f"{each['records']:,}",
+                ", ".join(f"{name} {count:,}" for name, count in each["buckets"].items()),
+                f"{each['span_s']:.1f}",
+                f"{each['least_s']:.0f}",
+                f"{each['reached']:.0%}" if each["reached"] is not None else "-",
+                f"{each['refused']:,}",
+            ]
+            for each in found
+        ]
+        show(
+            f"\n## sources\n\n{sources.LATENCY_MS:.0f} ms before each answer, all at once. "
+            "Salesforce documents no rate by the second, so there is nothing to reach.\n"
+        )
+        columns = ["tap", "records", "requests by limit", "s", "s by the limits", "reached", "429s"]
         show(table(columns, rows))
         return found
 
