@@ -36,6 +36,8 @@ SCOPES = {  # from the published descriptions of the API
     "tickets": "tickets",
     "calls": "crm.objects.contacts.read",
     "meetings": "crm.objects.contacts.read",
+    "notes": "crm.objects.contacts.read",
+    "tasks": "crm.objects.contacts.read",
     "emails": "sales-email-read",
     "feedback_submissions": "crm.objects.feedback_submissions.read",
     "forms": "forms",

@@ -76,6 +76,7 @@ class Objects(HubSpotStream):
         *,
         settings: ObjectSettings,
     ) -> None:
+        self.selected_by_default = not kind.on_request
         super().__init__(tap, client, schema=schema_of(kind, types), name=f"hubspot_{kind.name}")
         self.scope = SCOPES[kind.name]
         self.customer_paths, self.product_paths = kind.customer_paths, kind.product_paths
