@@ -17,9 +17,9 @@ from yaml.constructor import SafeConstructor
 from yaml.resolver import Resolver
 
 from journeys.settings import TOP_LEVEL
+from mapper_journeys.errors import closest
 from mapper_journeys.language import Rule, parse_rules
 from mapper_journeys.rules import StreamRules, compile_rules
-from mapper_journeys.values import closest
 
 PRESETS = files("mapper_journeys") / "presets"
 SDK_SETTINGS = frozenset(
