@@ -31,11 +31,12 @@ class Row(NamedTuple):
     entered_at: str | None
     about: str | None
     order_key: str
+    told_as: str | None  # JSON: what a job has of it that accepted it
 
 
 ROW = (
     "o.rowid, o.kind, o.record_key, o.op, o.version, o.payload_hash, o.payload, o.attempts, "
-    "o.told, o.entered_at, o.about, o.order_key"
+    "o.told, o.entered_at, o.about, o.order_key, o.told_as"
 )
 
 
@@ -131,23 +132,27 @@ class SQLiteOutbox:
         )
         return (Row(*row) for row in found)
 
-    def next_due(self, destination: str) -> str | None:
-        """The earliest moment at which a row may be tried; "" means at once."""
+    def next_due(self, destination: str, status: str) -> str | None:
+        """The earliest moment for a row that is "waiting" or "accepted"; "" means at once."""
         (found,) = self.connection.execute(
             "select min(ifnull(next_attempt_at, '')) from outbox "
-            "where destination = ? and status in ('waiting', 'accepted') and status <> 'sent'",
-            (destination,),
+            "where destination = ? and status = ? and status <> 'sent'",
+            (destination, status),
         ).fetchone()
         return None if found is None else str(found)
 
     def lease(
-        self, rows: Iterable[tuple[int, str | None, str | None]], by: str, until: str
+        self, rows: Iterable[tuple[int, str | None, str | None, str]], by: str, until: str
     ) -> None:
-        """Take (row number, entered_at, about) for a run; what was sent before is in doubt now."""
+        """Take (row number, entered_at, about, told as) for a run.
+
+        What was sent before is in doubt now.
+        """
         self.connection.executemany(
             "update outbox set status = 'leased', leased_version = version, "
-            "leased_hash = payload_hash, leased_by = ?4, lease_until = ?5, told = 1, "
-            "sent_hash = null, entered_at = ?2, about = coalesce(?3, about) where rowid = ?1",
+            "leased_hash = payload_hash, leased_by = ?5, lease_until = ?6, told = 1, "
+            "sent_hash = null, entered_at = ?2, about = coalesce(?3, about), told_as = ?4, "
+            "job = null where rowid = ?1",
             [(*row, by, until) for row in rows],
         )
 
@@ -199,7 +204,8 @@ class SQLiteOutbox:
             "next_attempt_at = case when version = leased_version or ?2 in ('waiting', 'accepted') "
             "then ?4 end, attempts = case when version = leased_version then attempts + ?5 else 0 "
             "end, entered_at = coalesce(?6, entered_at), "
-            "job = case ?2 when 'accepted' then ?7 end, leased_by = null, lease_until = null "
+            "job = case ?2 when 'accepted' then ?7 end, "
+            "told_as = case ?2 when 'accepted' then told_as end, leased_by = null, lease_until = null "
             f"where rowid = ?1 and status = 'leased' and leased_by = '{by}'",
             outcomes,
         )
