@@ -176,7 +176,8 @@ class Lane:
         self._look_at = now
         if told.trouble is None:
             self._failures = self._pauses = 0
-            self._width = min(self._width * 2, self.destination.width)
+            if any(verdict.status in ("sent", "accepted") for verdict in told.verdicts):
+                self._width = min(self._width * 2, self.destination.width)
         else:
             self._bear(told.trouble, now)
         if batch.job is not None:

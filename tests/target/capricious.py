@@ -185,6 +185,8 @@ class Receiver(BaseHTTPRequestHandler):
     """The memory behind an address."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = 1 << 16  # headers and body leave together
     memory = Memory()
 
     def do_POST(self) -> None:  # the standard library's name
@@ -226,6 +228,7 @@ class Receiver(BaseHTTPRequestHandler):
         self.end_headers()
         if status != 204:
             self.wfile.write(body)
+        self.wfile.flush()
 
     def finish(self) -> None:
         if not self.connection._closed:  # type: ignore[attr-defined]  # closed by a reset

@@ -24,10 +24,10 @@ from target_journeys.destinations.webhook import Webhook
 from target_journeys.outbox import Outbox
 from target_journeys.rows import JSON_COLUMNS
 from target_journeys.sending import Sender
-from target_journeys.side_by_side import Done
 from target_journeys.stores.sqlite import SQLiteStore
 from target_journeys.stores.sqlite_schema import STAGE_COLUMNS
 from tests.target.capricious import SILENCE_S, Memory
+from tests.target.in_turn import InTurn, Killed
 from tests.target.jobs import Jobs
 from tests.target.watch import Watch
 
@@ -36,28 +36,6 @@ REAL_CASES = 500  # OUTBOX_CASES=10000 for the whole of it, from OUTBOX_SEED on
 KEYS = 3  # journeys of a case
 ENDS = {"sent", "refused", "unknown", "superseded"}
 TOP = Path(__file__).parents[2]
-
-
-class Killed(BaseException):
-    """Where a process would have died."""
-
-
-class InTurn:
-    """In place of threads: a call runs when its result is asked for, in any order."""
-
-    def __init__(self) -> None:
-        self._calls: list[tuple[Callable[[Any], Any], Any]] = []
-
-    @property
-    def running(self) -> int:
-        return len(self._calls)
-
-    def start(self, call: Callable[[Any], Any], item: Any) -> None:
-        self._calls.append((call, item))
-
-    def next(self, timeout_s: float) -> Done[Any, Any]:
-        call, item = self._calls.pop(random.randrange(len(self._calls)))
-        return Done(item, call(item), None)
 
 
 class Case:
