@@ -50,9 +50,7 @@ class ToldAs(msgspec.Struct, array_like=True):
 def as_accepted(each: Described) -> Described:
     """An accepted row as it was told, although it may have changed since."""
     was = msgspec.json.decode(each.row.told_as or "", type=ToldAs)
-    delivery = each.delivery._replace(
-        delivery_id=was.delivery_id, op=was.op, version=was.version
-    )
+    delivery = each.delivery._replace(delivery_id=was.delivery_id, op=was.op, version=was.version)
     return replace(each, delivery=delivery, entered=was.entered)
 
 

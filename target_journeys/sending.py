@@ -26,6 +26,7 @@ from target_journeys.destinations.answers import (
     PauseError,
     RefusedError,
     UnavailableError,
+    check,
 )
 from target_journeys.destinations.base import Delivery, Destination, Verdict
 from target_journeys.pace import Pace, rates_of
@@ -161,7 +162,10 @@ class Sender:
         except requests.RequestException as error:
             message = type(error).__name__
             raise UnavailableError(message, in_doubt=not _unsent(error)) from None
-        self.destination.check(response, self._now())
+        try:
+            self.destination.check(response, self._now())
+        except UNREADABLE:  # not in the vendor's own words, but in those of something before it
+            check(response, self._now(), names_row=self.destination.names_row)
         return response
 
 

@@ -68,7 +68,7 @@ def check(response: Response, now: datetime, *, names_row: bool = False) -> None
         raise NotThereError(f"HTTP {status}; nothing is there: check the URL of this destination")
     if status in NO_ADDRESS or status < 200 or 300 <= status < 400:
         raise LockedOutError(
-            f"HTTP {status}; what is there takes no such requests: check the URL of this destination"
+            f"HTTP {status}; what is there takes no such request: check the URL of this destination"
         )
     if status >= 400:
         raise RefusedError(f"HTTP {status}: {start_of(response)}", status)

@@ -205,7 +205,8 @@ class SQLiteOutbox:
             "then ?4 end, attempts = case when version = leased_version then attempts + ?5 else 0 "
             "end, entered_at = coalesce(?6, entered_at), "
             "job = case ?2 when 'accepted' then ?7 end, "
-            "told_as = case ?2 when 'accepted' then told_as end, leased_by = null, lease_until = null "
+            "told_as = case ?2 when 'accepted' then told_as end, "
+            "leased_by = null, lease_until = null "
             f"where rowid = ?1 and status = 'leased' and leased_by = '{by}'",
             outcomes,
         )

@@ -130,9 +130,7 @@ def test_who_does_not_answer_for_a_job_is_asked_again(kept, watch, status):
 
 @responses.activate
 @pytest.mark.parametrize("dies", ["before it asks", "after it was answered"])
-def test_a_kill_between_acceptance_and_outcome_sends_nothing_again(
-    kept, watch, monkeypatch, dies
-):
+def test_a_kill_between_acceptance_and_outcome_sends_nothing_again(kept, watch, monkeypatch, dies):
     accepts()
     responses.add_callback(responses.GET, f"{URL}/1", callback=done_as_told)
 

@@ -106,7 +106,9 @@ class Case:
         for _ in range(30):
             self.watch.sleep(1000)
             self.deliver()
-            if not self.rows("select 1 from outbox where status in ('waiting', 'leased', 'accepted')"):
+            if not self.rows(
+                "select 1 from outbox where status in ('waiting', 'leased', 'accepted')"
+            ):
                 return
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
