@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
+
 from target_journeys.deliveries import CATEGORY, requests_of
 from target_journeys.destinations.base import Destination
 from target_journeys.lane import LEASE_S, Batch, Lane, stamp
@@ -216,9 +218,9 @@ class Outbox:
     def _rehearse(self, store: SQLiteStore, name: str, destination: Destination) -> int:
         """Write the requests that would be sent; nothing is marked as sent. How many rows."""
         rehearsed = 0
-        with Path(f"{name}.dry-run.jsonl").open("w", encoding="utf-8") as out:
+        with Path(f"{name}.dry-run.jsonl").open("wb") as out:
             for rows in chunks(store.outbox.waiting(name), destination.batch):
                 for line in requests_of(store, name, destination, rows, self.now()):
-                    out.write(json_text(line) + "\n")
+                    out.write(msgspec.json.encode(line, order="deterministic") + b"\n")
                 rehearsed += len(rows)
         return rehearsed

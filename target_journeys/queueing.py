@@ -39,12 +39,13 @@ def told_and_gone(
         }
         gone = [json_text([subject]) for subject, texts in own.items() if not texts]
     else:
-        told = {
-            record_key(row): seen(row)
-            for row in stages
-            if destination.wants(row[CATEGORY]) and row[0] not in barred
-        }
-        gone = [record_key(row) for row in (*stages, *dropped)]
+        told, gone = {}, [record_key(row) for row in dropped]
+        for stage in stages:
+            key = record_key(stage)
+            if destination.wants(stage[CATEGORY]) and stage[0] not in barred:
+                told[key] = seen(stage)
+            else:
+                gone.append(key)
         gone = [key for key in gone if key not in told]
     return told, gone
 
