@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +30,28 @@ class Described:
     entered: str | None  # JSON: since when the stages are that it tells, by journey
     entered_or_in_doubt: str | None  # … or were, if what was told before is later
     about: str | None  # JSON: who the subject is
+
+
+class ToldAs(msgspec.Struct, array_like=True):
+    """What a row was told as, for as long as a job has it."""
+
+    delivery_id: str
+    op: str
+    version: int
+    entered: str | None
+
+    @classmethod
+    def of(cls, each: Described) -> str:
+        """As JSON."""
+        told = each.delivery
+        return json_text([told.delivery_id, told.op, told.version, each.entered])
+
+
+def as_accepted(each: Described) -> Described:
+    """An accepted row as it was told, although it may have changed since."""
+    was = msgspec.json.decode(each.row.told_as or "", type=ToldAs)
+    delivery = each.delivery._replace(delivery_id=was.delivery_id, op=was.op, version=was.version)
+    return replace(each, delivery=delivery, entered=was.entered)
 
 
 def describe(

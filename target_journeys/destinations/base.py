@@ -67,6 +67,7 @@ class Destination(BaseModel):
     rates: ClassVar[Sequence[Rate]] = ()  # all of them hold for every request
     width: ClassVar[int] = 8  # requests at a time
     grain: ClassVar[Literal["journey", "customer"]] = "journey"  # what one `record` row is
+    names_row: ClassVar[bool] = False  # whether addresses hold a row's key, so 404 is about the row
 
     rows: list[Literal["record", "transition"]] = Field(
         default=["record"],
@@ -196,12 +197,16 @@ class Destination(BaseModel):
         return [Verdict("sent") for _ in deliveries]
 
     def poll(self, job: str, deliveries: Sequence[Delivery]) -> Steps:
-        """Ask what became of rows that were "accepted"; that verdict again means: not yet."""
+        """Ask what became of rows that were "accepted"; that verdict again means: not yet.
+
+        The rows have the ids that they were accepted with; their data may be newer. An answer of
+        404 or any other refusal says that the job is forgotten.
+        """
         raise NotImplementedError(f"{type(self).__name__} accepts nothing")
 
     def check(self, response: Response, now: datetime) -> None:
         """Raise what an answer means for all rows: one of the errors of ``answers``."""
-        answers.check(response, now)
+        answers.check(response, now, names_row=self.names_row)
 
     def repeatable(self, kind: str) -> bool:
         """Whether a row of this kind may be told twice; if not, a time-out leaves it unknown."""

@@ -105,6 +105,8 @@ class Webhook(Destination):
         try:
             results = msgspec.json.decode(response.content, type=Results).results
         except msgspec.DecodeError:
+            if b'"results"' in response.content:  # outcomes, but not whole
+                return [Verdict("unknown", "the answer cannot be read")] * len(deliveries)
             return super().verdicts(response, deliveries)
         told = {result.id: result for result in results}
         verdicts = []
@@ -122,8 +124,12 @@ class Webhook(Destination):
 
 
 def signing_key(secret: SecretStr) -> bytes:
-    """The bytes of a Standard Webhooks secret. Raises ``ValueError``."""
-    return base64.b64decode(secret.get_secret_value().removeprefix("whsec_"), validate=True)
+    """The bytes of a Standard Webhooks secret, padded or not. Raises ``ValueError``."""
+    text = secret.get_secret_value().removeprefix("whsec_")
+    key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    if not key:
+        raise ValueError("an empty secret signs nothing")
+    return key
 
 
 class Result(msgspec.Struct):
