@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from operator import itemgetter
 from pathlib import Path
 
 from journeys.consent import allows
@@ -16,11 +15,11 @@ from target_journeys.deliveries import CATEGORY, requests_of
 from target_journeys.destinations.base import Destination
 from target_journeys.lane import LEASE_S, Batch, Lane, stamp
 from target_journeys.rows import KEY_LENGTH, json_text
+from target_journeys.seen import picked
 from target_journeys.sending import Told
 from target_journeys.side_by_side import SideBySide
 from target_journeys.stores.base import chunks
 from target_journeys.stores.sqlite import SQLiteStore
-from target_journeys.stores.sqlite_schema import STAGE_COLUMNS
 
 INTRODUCED = 10_000  # rows that are queued together for a new destination
 RENEW_S = LEASE_S / 4
@@ -278,7 +277,7 @@ def transition(name: str, visit: Stage) -> tuple[object, ...]:
 
 def seen_by(destination: Destination) -> Callable[[Stage], str]:
     """A text of a stage row that changes when, and only when, the destination sees a change."""
-    pick = itemgetter(*(STAGE_COLUMNS.index(name) for name in destination.sees()))
+    pick = picked(destination.sees())
     shape = json_text(destination.shape())
     return lambda row: shape + json_text(pick(row))
 

@@ -126,7 +126,11 @@ def hubspot() -> Kit:
     )
 
 
-KITS: dict[str, Callable[[], Kit]] = {"hubspot": hubspot, "segment": segment, "webhook": webhook}
+KITS: dict[str, Callable[[], Kit]] = {
+    "hubspot": hubspot,
+    "segment": segment,
+    "webhook": webhook,
+}
 
 
 @contextmanager
@@ -143,7 +147,7 @@ def set_up(destination: Destination) -> None:
     """Create what the destination lacks, as `journeys check --create` does."""
     sender = Sender(destination, lambda: datetime.now(UTC))
     try:
-        sender.follow(destination.create())
+        sender.follow(lambda each: each.create())
     finally:
         sender.close()
 
