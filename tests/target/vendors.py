@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 from target_journeys.destinations import DESTINATIONS
 from target_journeys.destinations.base import Destination
 from target_journeys.sending import Sender
-from tests.sandbox.base import Answer, Clock, Request, Vendor
+from tests.sandbox.base import Answer, Clock, Request, Vendor, iso
 from tests.sandbox.hubspot import HubSpot
 from tests.sandbox.limits import Bucket
+from tests.sandbox.salesforce import Salesforce
 from tests.sandbox.server import serving
 from tests.sandbox.webhook import Webhook
+from tests.target import salesforce_metadata
 
 
 class Seen(NamedTuple):
@@ -126,8 +128,25 @@ def hubspot() -> Kit:
     )
 
 
+def salesforce() -> Kit:
+    vendor = Salesforce()
+    salesforce_metadata.deploy(vendor.world)
+
+    def journeys() -> Journeys:
+        return {
+            (row["Subject__c"], row["Scope_Id__c"]): Seen(
+                row["Stage__c"], iso(row["Stage_Entered_At__c"]), row["Is_Correction__c"]
+            )
+            for row in vendor.world.visible(salesforce_metadata.OBJECT)
+        }
+
+    (session,) = vendor.sessions
+    return Kit(vendor, lambda: {"access_token": session, "base_url": vendor.url}, journeys)
+
+
 KITS: dict[str, Callable[[], Kit]] = {
     "hubspot": hubspot,
+    "salesforce": salesforce,
     "segment": segment,
     "webhook": webhook,
 }
