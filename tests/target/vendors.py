@@ -16,6 +16,7 @@ from target_journeys.destinations import DESTINATIONS
 from target_journeys.destinations.base import Destination
 from target_journeys.sending import Sender
 from tests.sandbox.base import Answer, Clock, Request, Vendor, iso
+from tests.sandbox.customerio import CustomerIO
 from tests.sandbox.hubspot import HubSpot
 from tests.sandbox.limits import Bucket
 from tests.sandbox.salesforce import Salesforce
@@ -144,7 +145,24 @@ def salesforce() -> Kit:
     return Kit(vendor, lambda: {"access_token": session, "base_url": vendor.url}, journeys)
 
 
+def customerio() -> Kit:
+    vendor = CustomerIO()
+
+    def journeys() -> Journeys:
+        return {
+            (data["subject"], data["scope_id"]): Seen(
+                data["stage"],
+                iso(datetime.fromtimestamp(data["stage_entered_at"], UTC)),
+                data["is_correction"],
+            )
+            for data in vendor.objects.values()
+        }
+
+    return Kit(vendor, vendor.target_settings, journeys)
+
+
 KITS: dict[str, Callable[[], Kit]] = {
+    "customerio": customerio,
     "hubspot": hubspot,
     "salesforce": salesforce,
     "segment": segment,
