@@ -19,6 +19,7 @@ from tests.sandbox.base import Answer, Clock, Request, Vendor, iso
 from tests.sandbox.customerio import CustomerIO
 from tests.sandbox.hubspot import HubSpot
 from tests.sandbox.limits import Bucket
+from tests.sandbox.posthog import PostHog
 from tests.sandbox.salesforce import Salesforce
 from tests.sandbox.server import serving
 from tests.sandbox.webhook import Webhook
@@ -161,9 +162,25 @@ def customerio() -> Kit:
     return Kit(vendor, vendor.target_settings, journeys)
 
 
+def posthog() -> Kit:
+    vendor = PostHog()
+
+    def journeys() -> Journeys:
+        return {
+            (person, product): Seen(
+                data["stage"], data["stage_entered_at"], told["journeys_corrected"]
+            )
+            for person, told in vendor.persons.items()
+            for product, data in (told["journeys"] or {}).items()
+        }
+
+    return Kit(vendor, vendor.target_settings, journeys)
+
+
 KITS: dict[str, Callable[[], Kit]] = {
     "customerio": customerio,
     "hubspot": hubspot,
+    "posthog": posthog,
     "salesforce": salesforce,
     "segment": segment,
     "webhook": webhook,
