@@ -183,15 +183,18 @@ class Lane:
             self._bear(told.trouble, now)
         if batch.job is not None:
             self._polls[batch.job] += 1
+        luck = random.random()  # the same for all rows, so that they can go together again
         outcomes = [
-            self._outcome(each, verdict, told, now)
+            self._outcome(each, verdict, told, now, luck)
             for each, verdict in zip(batch.rows, told.verdicts, strict=True)
         ]
         with self._store.transaction():
             self._store.outbox.settle(outcomes, self._run)
         self.sent += sum(verdict.status == "sent" for verdict in told.verdicts)
 
-    def _outcome(self, each: Described, verdict: Verdict, told: Told, now: datetime) -> Outcome:
+    def _outcome(
+        self, each: Described, verdict: Verdict, told: Told, now: datetime, luck: float
+    ) -> Outcome:
         waits = verdict.status in ("waiting", "accepted")
         paused = isinstance(told.trouble, PauseError) and verdict.status == "waiting"
         if not waits:
@@ -202,7 +205,7 @@ class Lane:
             often = self._polls[verdict.job or ""]
             again = now + timedelta(seconds=min(POLL_S * 2.0**often, LONGEST_POLL_S))
         else:
-            again = now + back_off(each.row.attempts)
+            again = now + luck * back_off(each.row.attempts)
         return Outcome(
             each.row.number,
             verdict.status,
@@ -265,8 +268,8 @@ def full_jitter(longest_s: float) -> timedelta:
 
 
 def back_off(attempts: int) -> timedelta:
-    """How long a row waits that was tried so often before."""
-    return full_jitter(min(2.0 ** min(attempts, 30), LONGEST_BACK_OFF_S))
+    """The longest that a row waits that was tried so often before."""
+    return timedelta(seconds=min(2.0 ** min(attempts, 30), LONGEST_BACK_OFF_S))
 
 
 def place_of(error: Exception) -> str:

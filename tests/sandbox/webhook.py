@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from typing import Any
 
 from tests.sandbox.base import Answer, Clock, Request, Vendor
+from tests.sandbox.limits import Bucket
 
 
 class Webhook(Vendor):
@@ -24,6 +26,15 @@ class Webhook(Vendor):
         self.transitions: list[dict[str, Any]] = []  # as they came
         self._seen: set[str] = set()  # ids that took effect
         self._put_off: set[str] = set()  # ids that were asked for again
+
+    def documented_limits(self) -> list[Bucket]:
+        return [Bucket("own", 1_000_000, 1.0)]  # none, until a test sets one
+
+    def buckets(self, request: Request) -> Sequence[str]:
+        return ("own",)
+
+    def too_many(self, request: Request, bucket: Bucket, wait_s: float) -> Answer:
+        return Answer(429, "", {"Retry-After": f"{wait_s:.3f}"})
 
     def target_settings(self) -> dict[str, Any]:
         return {"url": f"{self.url}/journeys"}

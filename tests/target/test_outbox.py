@@ -305,3 +305,12 @@ def test_secrets_go_to_the_destination_and_nowhere_else(kept, caplog):
     said = caplog.text + target.summary() + repr(target.settings)
     assert "tok-1234" not in said and secret not in said
     assert "tok-1234" not in kept.path.read_bytes().decode("latin-1")
+
+
+@responses.activate
+def test_rows_that_failed_together_are_tried_again_together(kept, watch):
+    responses.post(URL, status=500)
+    rows = [record(n, scopes=[{"grain": "product", "id": str(n)}]) for n in range(50)]
+    responses.post(URL)
+    assert sync(kept, SCHEMA, *rows, destinations=WEBHOOK).sent.sent == 50
+    assert [len(told(n)) for n in range(len(responses.calls))] == [50, 50]

@@ -32,7 +32,7 @@ from tests.target.jobs import Jobs
 from tests.target.watch import Watch
 
 FAST_CASES = 200
-REAL_CASES = 500  # OUTBOX_CASES=10000 for the whole of it, from OUTBOX_SEED on
+REAL_CASES = 500  # OUTBOX_CASES=10000 for the whole of it; OUTBOX_SEED is the first one
 KEYS = 3  # journeys of a case
 ENDS = {"sent", "refused", "unknown", "superseded"}
 TOP = Path(__file__).parents[2]
@@ -48,6 +48,7 @@ class Case:
         for each in folder.glob("case.db*"):
             each.unlink()
         shutil.copy(template, self.path)
+        self._open: SQLiteStore | None = None
         self.watch = Watch()
         self.drops_repeats = self.random.random() < 0.7
         rows = self.random.choice([["record"], ["transition"], ["record", "transition"]])
@@ -60,6 +61,18 @@ class Case:
         )
         self.number = 0
 
+    @property
+    def store(self) -> SQLiteStore:
+        if self._open is None:
+            self._open = SQLiteStore(str(self.path))
+        return self._open
+
+    def close(self) -> None:
+        """Let go of the file; whatever comes next opens it anew."""
+        if self._open is not None:
+            self._open.close()
+        self._open = None
+
     def outbox(self) -> Outbox:
         outbox = Outbox({"webhook": self.destination})
         outbox.now, outbox.sleep = self.watch.now, self.watch.sleep
@@ -67,7 +80,6 @@ class Case:
 
     def change(self) -> None:
         """Some journeys move, are corrected, or cease to exist."""
-        store = SQLiteStore(str(self.path))
         stages, visits, dropped = [], [], []
         for scope in self.random.sample("ABCDE"[:KEYS], self.random.randint(1, KEYS)):
             self.number += 1
@@ -79,18 +91,13 @@ class Case:
             stage = self.random.choice(["considering", "using"])
             stages.append(stage_of(key, stage, entered))
             visits.append((*key, 0, stage, entered, 1, f"e{self.number}"))
-        with store.transaction():
-            store.keep_stages(stages)
-            store.drop_stages(dropped)
-            self.outbox().enqueue(store, stages, visits, dropped, consents={})
-        store.close()
+        with self.store.transaction():
+            self.store.keep_stages(stages)
+            self.store.drop_stages(dropped)
+            self.outbox().enqueue(self.store, stages, visits, dropped, consents={})
 
     def deliver(self) -> None:
-        store = SQLiteStore(str(self.path))
-        try:
-            self.outbox().deliver(store)
-        finally:
-            store.close()
+        self.outbox().deliver(self.store)
 
     def play(
         self, mood: Callable[..., None], dying: Callable[[int, Callable[[], None]], None]
@@ -100,7 +107,9 @@ class Case:
             for _ in range(self.random.randint(0, 3)):
                 self.change()
             mood(self.random.getrandbits(32), calm=False, drops_repeats=self.drops_repeats)
+            self.close()  # it does not outlive a fork, nor a death
             dying(self.random.choice([10**9, *range(1, 25)]), self.deliver)
+            self.close()
             self.watch.sleep(self.random.choice([0, 5, 130, 1000]))
         mood(0, calm=True, drops_repeats=self.drops_repeats)
         for _ in range(30):
@@ -112,10 +121,7 @@ class Case:
                 return
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        store = SQLiteStore(str(self.path))
-        found = store.connection.execute(sql).fetchall()
-        store.close()
-        return found
+        return self.store.connection.execute(sql).fetchall()
 
     def judge(self, memory: dict[str, Any]) -> None:
         """One state per row; what the receiver holds is what the store says."""
@@ -248,13 +254,16 @@ def test_every_history_ends_well(folder, template, monkeypatch, caplog):
             case.judge(json.loads(json.dumps(memory.as_json())))
         except AssertionError as error:
             raise AssertionError(f"case {seed}: {error}") from error
+        finally:
+            case.close()
 
 
 @pytest.fixture
 def receiver() -> Iterator[str]:
     """The address of a receiver in a process of its own."""
     command = [sys.executable, "-m", "tests.target.capricious"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=TOP) as process:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, cwd=TOP, **pipes) as process:
         assert process.stdout is not None
         yield process.stdout.readline().strip()
         process.kill()
@@ -293,3 +302,5 @@ def test_every_history_ends_well_with_real_kills(folder, template, monkeypatch, 
                 case.judge(session.get(f"{receiver}/memory").json())
             except AssertionError as error:
                 raise AssertionError(f"case {seed}: {error}") from error
+            finally:
+                case.close()

@@ -1,4 +1,4 @@
-"""A webhook's signature, as receivers check it: with the package that Standard Webhooks gives out."""
+"""A webhook's signature, checked as receivers do: with the package of Standard Webhooks."""
 
 from __future__ import annotations
 
