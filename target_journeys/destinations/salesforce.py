@@ -7,7 +7,7 @@ outcome later; a row is deleted by its id, which is to be asked for.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,29 +20,36 @@ from target_journeys.destinations.base import (
     Questions,
     Steps,
     Verdict,
-    account_in,
     decoded,
-    id_in,
     journey_key,
 )
-from target_journeys.destinations.salesforce_api import Organisation, queries, quoted
+from target_journeys.destinations.salesforce_api import (
+    WORDS,
+    Error,
+    Organisation,
+    errors_in,
+    queries,
+    quoted,
+    verdict_of,
+)
+from target_journeys.destinations.salesforce_links import (
+    GONE,
+    LOOKUPS,
+    candidates,
+    dead_ends,
+    leads_nowhere,
+    links,
+)
 from target_journeys.seen import FLAT, flat
 
 ROWS = 200  # of one collections request; the API's maximum
 BULK_ROWS = 10_000  # of one job; what Salesforce processes together
 KEY_LENGTH = 255  # of an external id
 AT_ONCE = 4  # requests; more of them only wait for each other's locks
-WORDS = 200  # characters of an error that are kept
 KEY, VERSION, CORRECTION = "Journey_Key__c", "Record_Version__c", "Is_Correction__c"
-LOOKUPS = {  # object → the namespace of its ids, and our field that refers to it
-    "Contact": ("salesforce_contact", "Linked_Contact__c"),
-    "Lead": ("salesforce_lead", "Linked_Lead__c"),
-    "Account": ("salesforce_account", "Linked_Account__c"),
-}
-LATER = {"UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE", "REQUEST_RUNNING_TOO_LONG"}
-GONE = {"ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY"}  # of a row that is to be deleted
 METADATA = Path(__file__).with_name("salesforce_metadata")
 ExternalId = Annotated[str, StringConstraints(pattern=r"^(Contact|Lead|Account)\.\w+$")]
+NONE: Mapping[str, Collection[str]] = {}
 Found = Generator[Request, Response, dict[str, Verdict]]
 
 
@@ -126,49 +133,71 @@ class Salesforce(Organisation):
         if told and self._is_load(len(told)):
             found |= yield from self._load(told)
         else:
-            for rows in pieces(told):
-                answer = decoded((yield self._upsert(rows)))
-                found |= by_place(rows, answer)
+            found |= yield from self._write(told)
         for rows in pieces(gone):
             found |= yield from self._delete(rows)
         return [found[each.delivery_id] for each in deliveries]
 
-    def _upsert(self, told: Sequence[Delivery]) -> Request:
+    def _write(self, told: Sequence[Delivery]) -> Found:
+        """Upsert rows. One whose contact or account is not there is related by another id, or not
+        at all, and then refused for that although it is written."""
+        found: dict[str, Verdict] = {}
+        dead: dict[str, set[str]] = {}  # delivery id → ids of ours that lead nowhere
+        alone: dict[str, Verdict] = {}  # … and what was said of the last of them
+        while told:
+            again: list[Delivery] = []
+            for rows in pieces(told):
+                answer = decoded((yield self._upsert(rows, dead)))
+                for each, error in zip(rows, errors_in(answer, len(rows)), strict=True):
+                    name = each.delivery_id
+                    used = links(each, self.external_ids, dead.get(name, ()))
+                    if used and leads_nowhere(error.code, error.words):
+                        dead.setdefault(name, set()).update(dead_ends(error.fields, used))
+                        said = f"written, but not related: {error.code}: {error.words}"
+                        alone[name] = Verdict("refused", said[:WORDS])
+                        again.append(each)
+                        continue
+                    found[name] = verdict_of(error)
+                    related = links(each, self.external_ids, dead.get(name, ()))
+                    if found[name].status == "sent" and len(related) < self._relations(each):
+                        found[name] = alone[name]
+            told = again
+        return found
+
+    def _relations(self, each: Delivery) -> int:
+        """How many lookups of a row should be set."""
+        return len(list(candidates(each, self.external_ids)))
+
+    def _upsert(
+        self, told: Sequence[Delivery], dead: Mapping[str, Collection[str]] = NONE
+    ) -> Request:
         kind = {"attributes": {"type": self.object_name}}
-        records = [kind | self._row(each) for each in told]
+        records = [kind | self._row(each, dead.get(each.delivery_id, ())) for each in told]
         path = f"composite/sobjects/{self.object_name}/{KEY}"
         return self._ask("PATCH", path, json={"allOrNone": False, "records": records})
 
-    def _row(self, each: Delivery) -> dict[str, Any]:
-        """One row of the object; lookups by id, else by an external id of the other object."""
+    def _row(self, each: Delivery, dead: Collection[str] = ()) -> dict[str, Any]:
+        """One row of the object."""
         row: dict[str, Any] = {KEY: key_of(each)}
         for name in super().sees():
             if name in each.data:
                 row[self.name_of(name)] = flat(each.data[name])
         row |= {VERSION: each.version, CORRECTION: each.correction}
-        for kind, (namespace, field) in LOOKUPS.items():
-            if value := id_of(each, kind, namespace):
-                row[field] = value
-                continue
-            for other, target in self.external_ids.items():
-                owner, _, theirs = target.partition(".")
-                if owner == kind and (value := id_of(each, kind, other)):
-                    row[field.removesuffix("c") + "r"] = {theirs: value}
-                    break
-        return row
+        return row | {link.name: link.value for link in links(each, self.external_ids, dead)}
 
     def _load(self, told: Sequence[Delivery]) -> Found:
-        """Write many rows as a job, whose outcome is asked later."""
+        """Upload many rows as a job, which begins when the outbox knows of it."""
         asked = salesforce_bulk.ingest(self.object_name, KEY)
         job = str(decoded((yield self._ask("POST", "jobs/ingest", json=asked)))["id"])
         text = salesforce_bulk.csv_of([self._row(each) for each in told])
         kind = {"Content-Type": "text/csv; charset=UTF-8"}
         yield self._ask("PUT", f"jobs/ingest/{job}/batches", data=text, headers=kind)
-        yield self._ask("PATCH", f"jobs/ingest/{job}", json={"state": "UploadComplete"})
         return {each.delivery_id: Verdict("accepted", None, job) for each in told}
 
     def poll(self, job: str, deliveries: Sequence[Delivery]) -> Steps:
         said = decoded((yield self._ask("GET", f"jobs/ingest/{job}")))
+        if said["state"] == "Open":
+            yield self._ask("PATCH", f"jobs/ingest/{job}", json={"state": "UploadComplete"})
         if said["state"] in salesforce_bulk.WORKING:
             return [Verdict("accepted", None, job)] * len(deliveries)
         answers = []
@@ -177,10 +206,14 @@ class Salesforce(Organisation):
             answers.append((yield self._ask("GET", f"jobs/ingest/{job}/{results}/", headers=kind)))
         outcomes = salesforce_bulk.outcomes(*(each.content for each in answers), key=KEY)
         left = salesforce_bulk.left_over(said)
-        return [
-            verdict_of(outcomes[key]) if (key := key_of(each)) in outcomes else left
-            for each in deliveries
-        ]
+        found, again = {}, []
+        for each in deliveries:
+            outcome = outcomes.get(key_of(each))
+            found[each.delivery_id] = left if outcome is None else verdict_of(Error(*outcome))
+            if outcome is not None and each.op == "upsert" and leads_nowhere(*outcome):
+                again.append(each)
+        found |= yield from self._write(again)
+        return [found[each.delivery_id] for each in deliveries]
 
     def _delete(self, gone: Sequence[Delivery]) -> Found:
         """Delete what is still there; what is not was deleted before."""
@@ -193,9 +226,8 @@ class Salesforce(Organisation):
         if ids:
             params = {"ids": ",".join(ids), "allOrNone": "false"}
             answer = decoded((yield self._ask("DELETE", "composite/sobjects", params=params)))
-            for (_, name), row in zip(ids.items(), [*answer, *[{}] * len(ids)], strict=False):
-                code, words = error_in(row)
-                found[name] = Verdict("sent") if code in GONE else verdict_of((code, words))
+            for name, error in zip(ids.values(), errors_in(answer, len(ids)), strict=True):
+                found[name] = Verdict("sent") if error.code in GONE else verdict_of(error)
         return found
 
     def _find(self, keys: Iterable[str]) -> Request:
@@ -224,37 +256,6 @@ def key_of(delivery: Delivery) -> str:
     return journey_key(delivery.data)
 
 
-def id_of(each: Delivery, kind: str, namespace: str) -> str | None:
-    """The id of the person, or of the account, that a journey is of."""
-    if kind == "Account":
-        return account_in(each, namespace)
-    return id_in(each.ids, namespace) if each.who == "people" else None
-
-
 def pieces(rows: Sequence[Delivery]) -> Iterable[Sequence[Delivery]]:
     """As many rows as one request may have."""
     return (rows[start : start + ROWS] for start in range(0, len(rows), ROWS))
-
-
-def by_place(rows: Sequence[Delivery], answer: Sequence[Mapping[str, Any]]) -> dict[str, Verdict]:
-    """One verdict per row, each by its place in the answer."""
-    found = {each.delivery_id: Verdict("unknown", "the answer ends before it") for each in rows}
-    for each, row in zip(rows, answer, strict=False):
-        found[each.delivery_id] = verdict_of(error_in(row))
-    return found
-
-
-def error_in(row: Mapping[str, Any]) -> tuple[str, str]:
-    """Code and words of what is wrong with a row; empty if nothing is."""
-    if row.get("success") is True:
-        return "", ""
-    first = (row.get("errors") or [{}])[0]
-    return str(first.get("statusCode") or "UNKNOWN"), str(first.get("message") or "")
-
-
-def verdict_of(error: tuple[str, str]) -> Verdict:
-    """What becomes of a row with this error."""
-    code, words = error
-    if not code:
-        return Verdict("sent")
-    return Verdict("waiting" if code in LATER else "refused", f"{code}: {words}"[:WORDS])

@@ -7,9 +7,9 @@ rolling window, so nobody says when it ends.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any, Literal, NamedTuple, Self
 from urllib.parse import quote
 
 import msgspec
@@ -23,7 +23,7 @@ from target_journeys.destinations.answers import (
     PauseError,
     UnavailableError,
 )
-from target_journeys.destinations.base import Destination, Url, checked_url, decoded
+from target_journeys.destinations.base import Destination, Url, Verdict, checked_url, decoded
 
 LOGIN_URL = "https://login.salesforce.com"
 TOKEN_PATH = "/services/oauth2/token"
@@ -31,6 +31,9 @@ QUERY_LENGTH = 12_000  # characters, escaped; address and headers may have 16,38
 DAY_ROLLS = timedelta(hours=1)  # the day's requests come free bit by bit
 TOO_MANY_AT_ONCE = timedelta(seconds=5)
 USED_UP = {"LIMIT_EXCEEDED"}  # no more jobs for today
+UNSAID = "NO_OUTCOME"  # in place of a code, where the answer has none
+LATER = {UNSAID, "UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE", "REQUEST_RUNNING_TOO_LONG"}
+WORDS = 200  # characters of an error that are kept
 EDGE = {406, 420}  # a page of the edge while an instance starts
 ORGANISATION = {403, 404, 405}  # what is said of the organisation, never of a row
 
@@ -164,3 +167,34 @@ def error_of(response: Response) -> tuple[str, str]:
     except (msgspec.DecodeError, LookupError, TypeError, AttributeError):
         return "", ""
     return (code, message) if code.isidentifier() else ("", "")
+
+
+class Error(NamedTuple):
+    """What is wrong with a row; no code if nothing is."""
+
+    code: str = ""
+    words: str = ""
+    fields: Sequence[str] = ()
+
+
+def errors_in(answer: Sequence[Mapping[str, Any]], rows: int) -> list[Error]:
+    """What is wrong with each row, by its place in the answer."""
+    found = [error_in(row) for row in answer[:rows]]
+    return found + [Error(UNSAID, "the answer ends before it")] * (rows - len(found))
+
+
+def error_in(row: Mapping[str, Any]) -> Error:
+    """What is wrong with one row."""
+    if row.get("success") is True:
+        return Error()
+    first = (row.get("errors") or [{}])[0]
+    code, words = str(first.get("statusCode") or UNSAID), str(first.get("message") or "")
+    return Error(code, words, first.get("fields") or ())
+
+
+def verdict_of(error: Error) -> Verdict:
+    """What becomes of a row with this error."""
+    if not error.code:
+        return Verdict("sent")
+    status: Literal["waiting", "refused"] = "waiting" if error.code in LATER else "refused"
+    return Verdict(status, f"{error.code}: {error.words}"[:WORDS])

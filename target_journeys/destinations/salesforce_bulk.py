@@ -13,7 +13,7 @@ from typing import Any
 
 from target_journeys.destinations.base import Verdict
 
-WORKING = {"UploadComplete", "InProgress"}
+WORKING = {"Open", "UploadComplete", "InProgress"}  # a job that is open is closed when asked for
 CLEARED = "#N/A"
 OURS = "InvalidBatch"  # how the error of a job begins that would fail again
 WORDS = 200  # characters of an error that are kept

@@ -9,11 +9,11 @@ from xml.etree import ElementTree
 from target_journeys.destinations.salesforce import (
     CORRECTION,
     KEY,
-    LOOKUPS,
     METADATA,
     VERSION,
     Salesforce,
 )
+from target_journeys.destinations.salesforce_links import LOOKUPS
 from target_journeys.seen import kind_of
 
 NAMESPACE = "http://soap.sforce.com/2006/04/metadata"

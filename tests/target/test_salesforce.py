@@ -173,6 +173,41 @@ def test_a_session_that_ends_is_renewed_and_a_login_that_fails_stops(salesforce,
     assert "planted" not in caplog.text and "ana@" not in caplog.text
 
 
+def merged(salesforce: Salesforce) -> tuple[str, str]:
+    """A contact that is gone for good, and the one that it was merged into."""
+    ids = [salesforce.world.add("Contact", LastName=name) for name in ("Loser", "Winner")]
+    salesforce.world.purge("Contact", ids[0])
+    return ids[0], ids[1]
+
+
+@pytest.mark.parametrize("load", [{"bulk": "never"}, {"bulk": "always"}], ids=["rows", "job"])
+def test_a_person_of_a_merged_contact_is_related_to_the_one_that_is_left(
+    salesforce, kept, watch, load
+):
+    loser, winner = merged(salesforce)
+    account = salesforce.world.add("Account", Name="Acme")
+    join = [
+        record(n, "identity_linked", scopes=[], properties={"linked": f"salesforce_contact:{each}"})
+        for n, each in enumerate((loser, winner))
+    ]
+    event = record(3, account=f"salesforce_account:{account}")
+    target = sync(kept, SCHEMA, *join, event, destinations=settings(salesforce, **load))
+    assert target.sent.summary() == "2 sent, 0 waiting, 0 refused"
+    row = journeys(salesforce)[f"{ANA}|product|P|1"]
+    assert (row["Linked_Contact__c"], row["Linked_Account__c"]) == (winner, account)
+
+
+def test_a_row_is_written_and_refused_where_nobody_is_left_to_relate_it_to(salesforce, kept):
+    loser, _ = merged(salesforce)
+    link = {"linked": f"salesforce_contact:{loser}"}
+    events = [record(1, "identity_linked", scopes=[], properties=link), record(2)]
+    target = sync(kept, SCHEMA, *events, destinations=settings(salesforce))
+    assert (target.sent.refused, target.exit_code) == (1, 3)
+    assert journeys(salesforce)[f"{ANA}|product|P|1"]["Stage__c"] == "considering"
+    ((answer,),) = kept.ask("select answer from outbox")
+    assert answer.startswith("written, but not related: INVALID_CROSS_REFERENCE_KEY")
+
+
 # -- jobs ------------------------------------------------------------------------------------------
 
 
@@ -248,7 +283,7 @@ def test_jobs_converge_although_three_requests_of_ten_fail(salesforce, kept, wat
 
 
 @pytest.mark.parametrize(
-    ("killed_at", "accepted", "uploads"), [(4, False, 2), (5, True, 1)], ids=["closed", "asked"]
+    ("killed_at", "accepted", "uploads"), [(3, False, 2), (5, True, 1)], ids=["upload", "begin"]
 )
 def test_a_run_that_is_killed_within_a_job_loses_nothing(
     salesforce, kept, tmp_path, watch, killed_at, accepted, uploads
@@ -264,7 +299,7 @@ def test_a_run_that_is_killed_within_a_job_loses_nothing(
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    # 1 login, 2 the job is opened, 3 its rows, 4 it is closed, 5 it is asked for
+    # 1 login, 2 the job is opened, 3 its rows, 4 it is asked for, 5 it begins
     salesforce.faults.at_request(killed_at, run.kill)
     run.communicate(lines(SCHEMA, *many(20)))
     assert run.returncode == -signal.SIGKILL
