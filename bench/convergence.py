@@ -71,7 +71,7 @@ def converge(name: str, filled_store: Path, folder: Path) -> dict[str, Any]:
         while len(runs) < MOST_RUNS:
             runs.append(run([[*TARGET, settings]], folder=folder, accept=(DONE, LEFT))[0])
             log(f"  {name}, run {len(runs)}: {runs[-1].last_line}")
-            if "0 waiting, 0 refused" in runs[-1].last_line:
+            if ", 0 waiting, 0 refused" in runs[-1].last_line:
                 break
             time.sleep(BETWEEN_S)
         wall_s = time.perf_counter() - began
