@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from journeys.consent import allows
 from journeys.event import isoformat
 from target_journeys.destinations.base import Delivery, Destination, Member
+from target_journeys.forgotten import Forgotten
 from target_journeys.rows import KEY_LENGTH, as_mapping, json_text, team_mapping
 from target_journeys.seen import KEY_COLUMNS, told
 from target_journeys.stores.sqlite import SQLiteStore
@@ -65,9 +66,12 @@ def describe(
     keys = {row.number: msgspec.json.decode(row.key) for row in rows}
     subjects = {str(key[0]) for key in keys.values()}
     stages: dict[str, list[Stage]] = {}
+    by_key: dict[Stage, Stage] = {}
     for stage in store.stages_of(subjects):
         stages.setdefault(str(stage[0]), []).append(stage)
+        by_key[stage[:KEY_LENGTH]] = stage
     people = store.customers_of(subjects)
+    forgotten = Forgotten(store) if any(row.op == "erase" for row in rows) else ()
     members = members_of(store, destination, people) if destination.with_members else {}
     events = [row.order_key for row in rows if row.kind == "transition"]
     latest = store.outbox.latest_entered(name, events) if events else {}
@@ -79,26 +83,34 @@ def describe(
         known = people.get(subject)
         about = row.about if known is None else f'["{known[1]}",{known[2]}]'
         who, ids = msgspec.json.decode(about) if about else ("people", [subject])
+        # Journeys of others may go with somebody who is forgotten; these others stay.
+        is_forgotten = row.op == "erase" and who == "people" and subject in forgotten
+        if is_forgotten:
+            ids = [name for name in ids if name in forgotten]
         own = stages.get(subject, [])
         op, entered, in_doubt = row.op, {}, {}
         if row.kind == "transition":
-            own = [each for each in own if each[:KEY_LENGTH] == tuple(key[:KEY_LENGTH])]
+            one = by_key.get(tuple(key[:KEY_LENGTH]))
+            own = [] if one is None else [one]
             data = _transition(msgspec.json.decode(row.payload or "{}"), own)
             late = data["entered_at"] < latest.get(row.order_key, "")
         else:
             if destination.grain == "journey":
-                own = [each for each in own if each[:KEY_LENGTH] == tuple(key)]
+                one = by_key.get(tuple(key))
+                own = [] if one is None else [one]
             own = [each for each in own if destination.wants(each[CATEGORY])]
             if row.op != "upsert":  # also of somebody who takes back the consent, or is forgotten
                 own = []
             op = "upsert" if own else "delete"
             entered = {json_text(each[1:KEY_LENGTH]): each[ENTERED] for each in own}
             data = _data(destination, key, own, who)
-            before = msgspec.json.decode(row.entered_at or "{}")
-            late = any(entered[each] < before[each] for each in entered.keys() & before.keys())
-            in_doubt = before | {
-                each: max(since, before.get(each, since)) for each, since in entered.items()
-            }
+            before = msgspec.json.decode(row.entered_at) if row.entered_at else {}
+            late, in_doubt = False, entered
+            if before:
+                late = any(entered[each] < before[each] for each in entered.keys() & before.keys())
+                in_doubt = before | {
+                    each: max(since, before.get(each, since)) for each, since in entered.items()
+                }
         text = f"journeys|{name}|{row.key}|{row.version}|{op}|{row.content}"
         delivery = Delivery(
             hashlib.sha256(text.encode()).hexdigest(),
@@ -111,7 +123,7 @@ def describe(
             correction=late,
             who=who,
             ids=tuple(ids),
-            erased=row.op == "erase",
+            erased=is_forgotten,
             members=members.get(tuple(key[: len(TEAM_KEY)]), ()),
         )
         if row.kind == "transition":
@@ -153,8 +165,7 @@ def _data(
     destination: Destination, key: Sequence[Any], own: Sequence[Stage], who: str
 ) -> dict[str, Any]:
     """What a record's row tells, under our own names."""
-    sees = dict.fromkeys((*KEY_COLUMNS, *destination.sees()))
-    seen = [told(record, sees, who) for record in map(as_mapping, own)]
+    seen = [told(record, destination.columns, who) for record in map(as_mapping, own)]
     if destination.grain == "customer":
         return {"subject": key[0], "journeys": seen}
     return seen[0] if seen else dict(zip(KEY_COLUMNS, key, strict=True))
