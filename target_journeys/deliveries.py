@@ -199,9 +199,9 @@ def requests_of(
 
 
 def masked(destination: Destination, text: str) -> str:
-    """A text without the secrets of a destination."""
+    """A JSON text without the secrets of a destination, where they are a value of their own."""
     for name in type(destination).model_fields:
         value = getattr(destination, name)
         if isinstance(value, SecretStr) and (secret := value.get_secret_value()):
-            text = text.replace(secret, str(value))
+            text = text.replace(json_text(secret), json_text(str(value)))
     return text
