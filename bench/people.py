@@ -104,9 +104,9 @@ def fill(path: Path, people: int) -> dict[str, float]:
     store = SQLiteStore(str(path))
     ledger = Ledger(store, load("standard"), Outbox({}), datetime(2026, 1, 1, tzinfo=UTC))
     clock = Clock()
-    ledger.identities.learn = clock.around(ledger.identities.learn)  # type: ignore[method-assign]  # timed
-    ledger._regroup = clock.around(ledger._regroup)  # type: ignore[method-assign]  # timed
-    ledger.identities.ids_of = clock.around(ledger.identities.ids_of)  # type: ignore[method-assign]  # timed
+    ledger.histories.identities.learn = clock.around(ledger.histories.identities.learn)  # type: ignore[method-assign]  # timed
+    ledger.folding._regroup = clock.around(ledger.folding._regroup)  # type: ignore[method-assign]  # timed
+    ledger.histories.identities.ids_of = clock.around(ledger.histories.identities.ids_of)  # type: ignore[method-assign]  # timed
     made_s, begin = 0.0, time.perf_counter()
     source, count = events(people), 0
     while True:
@@ -130,12 +130,12 @@ def link(path: Path, people: int, rounds: int) -> dict[str, float]:
     store = SQLiteStore(str(path))
     ledger = Ledger(store, load("standard"), Outbox({}), datetime(2026, 1, 1, tzinfo=UTC))
     dice, whole, identity = random.Random(7), [], []
-    regroup = ledger._regroup
+    regroup = ledger.folding._regroup
     at = datetime.fromtimestamp(START + PERIOD_S + 86_400, UTC)
     for number in range(rounds):
         first, second = dice.sample(range(people), 2)
         clock = Clock()
-        ledger._regroup = clock.around(regroup)  # type: ignore[method-assign]  # timed
+        ledger.folding._regroup = clock.around(regroup)  # type: ignore[method-assign]  # timed
         properties = {"linked": name("crm_contact", second)}
         event = one("identity_linked", at, f"{number}", name("email", first), properties=properties)
         begin = time.perf_counter()

@@ -14,7 +14,8 @@ from target_journeys.experience import Experience
 from target_journeys.explain import who
 from target_journeys.forgotten import Forgotten, entry, traces
 from target_journeys.identities import ACCOUNTS, PEOPLE
-from target_journeys.ledger import Ledger, event_rows
+from target_journeys.intake import event_rows
+from target_journeys.ledger import Ledger
 from target_journeys.rows import KEY_LENGTH
 from target_journeys.stores.base import StoreError, UnmappedRow
 from target_journeys.stores.sqlite import SQLiteStore
@@ -95,7 +96,7 @@ def forget(ledger: Ledger, name: str, *, experience: Experience, dry_run: bool =
 def erase(ledger: Ledger, ids: list[str], salt: bytes, receipt: Receipt) -> None:
     """Delete what the store holds of these ids, within a transaction."""
     store, erasure = ledger.store, ledger.store.erasure
-    accounts = store.accounts_of(ids) | ledger.members.accounts_of(ids)
+    accounts = store.accounts_of(ids) | ledger.histories.members.accounts_of(ids)
     values = {name.partition(":")[2] for name in ids}
     store.keep_note("forgotten salt", salt.hex())
     erasure.remember(entry(salt, text) for text in {*ids, *values} if text)

@@ -15,6 +15,7 @@ from target_journeys.stores.sqlite_erasure import SQLiteErasure
 from target_journeys.stores.sqlite_experience import SQLiteExperience
 from target_journeys.stores.sqlite_identities import SQLiteIdentities
 from target_journeys.stores.sqlite_outbox import SQLiteOutbox
+from target_journeys.stores.sqlite_report import SQLiteReport
 from target_journeys.stores.sqlite_schema import (
     CUSTOMER_COLUMNS,
     STAGE_COLUMNS,
@@ -71,6 +72,7 @@ class SQLiteStore:
             self.erasure = SQLiteErasure(connection, path)
             self.outbox = SQLiteOutbox(connection)
             self.experience = SQLiteExperience(connection)
+            self.report = SQLiteReport(connection)
             connection.execute(f"pragma page_size = {PAGE_BYTES}")  # of a new file
             connection.execute("pragma journal_mode = wal")
             connection.execute("pragma synchronous = normal")
