@@ -33,7 +33,7 @@ demo: .venv/.installed .venv-meltano/.installed ## run the sample company throug
 test: lint ## style, types and every test that needs nothing but Python
 	$(BIN)/pytest -q -m "not real" -n 2
 
-test-real: .venv/.installed .venv-meltano/.installed .venv-sandbox/.installed .prism/.installed .venv-helpdesk/.installed ## the tests that run real programs (Meltano, servers …)
+test-real: .venv/.installed .venv-meltano/.installed .venv-sandbox/.installed .prism/.installed .venv-helpdesk/.installed .venv-oracles/.installed ## the tests that run real programs (Meltano, servers …)
 	@tests/real/install_request_tracker.sh
 	$(BIN)/pytest -q -m real
 
@@ -112,6 +112,17 @@ ifdef UV
 else
 	$(PYTHON) -m venv .venv-helpdesk
 	.venv-helpdesk/bin/python $(PIP_INSTALL) -r tests/real/helpdesk_requirements.txt
+endif
+	@touch $@
+
+# Libraries that know the statistics, to hold ours against.
+.venv-oracles/.installed: tests/real/oracles_requirements.txt | python-is-new
+ifdef UV
+	uv venv --quiet --allow-existing --python "$(PYTHON)" .venv-oracles
+	uv pip install --quiet --python .venv-oracles/bin/python -r tests/real/oracles_requirements.txt
+else
+	$(PYTHON) -m venv .venv-oracles
+	.venv-oracles/bin/python $(PIP_INSTALL) -r tests/real/oracles_requirements.txt
 endif
 	@touch $@
 
