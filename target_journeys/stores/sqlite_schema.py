@@ -127,7 +127,7 @@ def events_and_journeys(db: Database) -> None:
             json_extract(body, '$.value') as value, json_extract(body, '$.currency') as currency,
             coalesce(json_extract(body, '$.properties'), '{}') as properties,
             json_extract(body, '$.supersedes') as supersedes from event_log""",
-        # Which events say something about an id, for the few events that do: see ledger.facts_of.
+        # Which events say something about an id, for the few events that do: see touched.facts_of.
         "create table facts (kind text not null, id text not null, event_id text not null, "
         "primary key (kind, id, event_id)) without rowid",
         "create table catalogue (product_id text primary key, body text not null)",

@@ -1,0 +1,41 @@
+"""What all commands of `journeys` share: options, exit codes, an opened store."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+from singer_sdk.exceptions import ConfigValidationError
+
+from target_journeys.settings import Settings, read_json, read_settings
+from target_journeys.stores import StoreError, open_store
+from target_journeys.stores.sqlite import SQLiteStore
+
+FAILED = 1  # exit codes, the same for every command
+CONFIGURATION = 2
+LEFT = 3
+
+CONFIG_HELP = "The configuration that the plugins use."
+config_option = click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=Path("config.json"),
+    show_default=True,
+    help=CONFIG_HELP,
+)
+destination_option = click.option("--destination", help="Only rows of this destination.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def opened(config: Path) -> tuple[Settings, SQLiteStore]:
+    """The settings and the store; ends with exit code 2 when either cannot be used."""
+    try:
+        settings = read_settings(read_json(config))
+        store = open_store(settings.store, create=False)
+        settings.policy().check(store)
+        return settings, store
+    except (ConfigValidationError, StoreError) as error:
+        for each in getattr(error, "errors", None) or [str(error)]:
+            click.echo(each, err=True)
+        sys.exit(CONFIGURATION)
