@@ -15,20 +15,13 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/.venv-meltano/bin:$(PATH)
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-demo: .venv/.installed .venv-meltano/.installed ## run the sample company through Meltano and show what was found
-	@rm -rf $(DEMO) && mkdir -p $(DEMO)
-	@sed 's#sqlite:///journeys.db#sqlite:///$(DEMO)/journeys.db#' config.sample.json > $(DEMO)/config.json
-	@echo 'meltano run tap-journeys standard target-journeys'
-	@TARGET_JOURNEYS_STORE='sqlite:///$(CURDIR)/$(DEMO)/journeys.db' \
-	MELTANO_DATABASE_URI='sqlite:///$(CURDIR)/$(DEMO)/meltano.db' \
-	$(MELTANO) run tap-journeys standard target-journeys > $(DEMO)/run.log 2>&1 \
-	|| { cat $(DEMO)/run.log >&2; exit 1; }
-	@grep -Eo '(tap|mapper|target)-journeys: [0-9].*' $(DEMO)/run.log | sed 's/^/  /'
-	@$(BIN)/python examples/shop/show.py $(DEMO)/journeys.db
+demo: .venv/.installed .venv-meltano/.installed ## run the sample company through Meltano, from vendors' APIs and back
+	@rm -rf $(DEMO)
+	@$(BIN)/python -m examples.shop.demo $(DEMO)
 	@echo
 	@echo 'Why is that so? Ask for the evidence:'
 	@echo '  $(BIN)/journeys explain email:ana.solberg@mail.test CARE-MINT-75 --config $(DEMO)/config.json'
-	@echo 'What a CDP would have been told: webhook.dry-run.jsonl'
+	@echo 'All of it is in the SQLite file $(DEMO)/journeys.db; what a webhook would have been told: webhook.dry-run.jsonl'
 
 test: lint ## style, types and every test that needs nothing but Python
 	$(BIN)/pytest -q -m "not real" -n 2
@@ -44,7 +37,7 @@ lint: .venv/.installed ## style and types
 	$(BIN)/mypy
 	$(BIN)/cog --check -I docs README.md $$(find docs -name "*.md")
 
-bench: .venv/.installed .venv-bench/.installed ## how fast, beside others: see bench/README.md (ARGS="--records 20000")
+bench: .venv/.installed .venv-ours/.installed .venv-bench/.installed ## how fast, beside others: see bench/README.md (ARGS="--records 20000")
 	$(BIN)/python bench/run.py $(ARGS)
 
 golden: .venv/.installed ## write golden files and the sample's exports anew; read the diff
@@ -81,6 +74,19 @@ endif
 	$(call environment,.venv-meltano,--require-hashes -r $<)
 	@touch $@
 
+# Ours as people install it: what tests need (numpy, for one) is loaded at each start if it is there.
+.venv-ours/.installed: requirements.lock pyproject.toml | python-is-new
+ifdef UV
+	uv venv --quiet --allow-existing --python "$(PYTHON)" .venv-ours
+	sed -n 's/^\([^ #].*==[^\]*\).*/\1/p' requirements.lock > .venv-ours/pins.txt
+	uv pip install --quiet --python .venv-ours/bin/python --constraint .venv-ours/pins.txt -e .
+else
+	$(PYTHON) -m venv .venv-ours
+	sed -n 's/^\([^ #].*==[^\]*\).*/\1/p' requirements.lock > .venv-ours/pins.txt
+	.venv-ours/bin/python $(PIP_INSTALL) --constraint .venv-ours/pins.txt -e .
+endif
+	@touch $@
+
 .venv-bench/.installed: bench/requirements.txt | python-is-new
 	$(call environment,.venv-bench,-r $<)
 	@touch $@
@@ -95,7 +101,7 @@ endif
 	$(call environment,.venv-helpdesk,-r $<)
 	@touch $@
 
-# What other people's statistics say, to compare ours with.
+# Libraries that know the statistics, to hold ours against.
 .venv-oracles/.installed: tests/real/oracles_requirements.txt | python-is-new
 	$(call environment,.venv-oracles,-r $<)
 	@touch $@

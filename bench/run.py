@@ -26,9 +26,19 @@ from measure import Command, ProcessError, Usage, run
 
 BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent
-BLOCKS = ("mapper", "target", "pipe", "memory", "incremental", "identity", "floors")
+BLOCKS = (
+    "mapper",
+    "target",
+    "pipe",
+    "memory",
+    "incremental",
+    "identity",
+    "deliveries",
+    "floors",
+)
 LINE_BYTES = (560, 630)  # the mean length of a line that the figures are defined for
 PER_PERSON = 11  # events of one person in people.py, links included
+MEMBERS = 10  # of an account, where identity is measured with buying teams
 DELIVERED = (0, 3)  # our target's exit codes: all was sent, or rows are waiting
 MB = 1024 * 1024  # bytes
 NOISE = 0.1  # share of the start-up that varies from run to run
@@ -265,26 +275,57 @@ class Bench:
         return Contender(name, partial(self.our_target, send=True), late, late, accept=DELIVERED)
 
     def identity(self) -> dict[str, Any]:
-        """Who is whom: its share of a run, and one new link in a small and a large store."""
+        """Who is whom, and who buys together: their share of a run, and one new link."""
+        found = {members: self.people(members) for members in (0, MEMBERS)}
+        show("\n## identity\n\nOne run each; the median of 50 new links, each in its own commit.\n")
+        columns = ["store", "run s", "identity", "teams", "a link's identity ms", "teams ms"]
+        rows = [
+            [
+                f"{each['people']:,} people, {3 * each['people']:,} ids, {each['events']:,} events"
+                + (f", {each['teams']:,} teams" if members else ""),
+                f"{each['run_s']:.1f}",
+                f"{each['identity_s'] / each['run_s']:.0%}",
+                f"{each['teams_s'] / each['run_s']:.0%}",
+                f"{1000 * one['identity_s']:.2f}",
+                f"{1000 * one['teams_s']:.2f}",
+                f"{1000 * one['whole_s']:.2f}",
+            ]
+            for members, result in found.items()
+            for each, one in zip(result["runs"], result["links"], strict=True)
+        ]
+        show(table([*columns, "its commit ms"], rows))
+        return {"alone": found[0], "in accounts": found[MEMBERS]}
+
+    def people(self, members: int) -> dict[str, Any]:
+        """What people.py measures with so many people to an account."""
         sizes = [max(size // PER_PERSON, 100) for size in self.options.stores]
-        script = [str(self.ours / "python"), str(BENCH / "people.py")]
+        script = [str(self.ours / "python"), str(BENCH / "people.py"), "--members", str(members)]
         with TemporaryDirectory(dir=self.work) as folder:
             command = [*script, "--people", *map(str, sizes), "--folder", folder]
             found: dict[str, Any] = json.loads(run([command])[0].last_line)
+        return found
+
+    def deliveries(self) -> dict[str, Any]:
+        """Reading, and a destination that is up, beside one that is down."""
+        script = [str(self.ours / "python"), str(BENCH / "deliveries.py")]
+        given = ["--deals", str(self.deals("jsonl")), "--ours", str(self.ours.absolute())]
+        with TemporaryDirectory(dir=self.work) as folder:
+            command = [*script, *given, "--repeat", str(self.options.repeat), "--folder", folder]
+            found: dict[str, Any] = json.loads(run([command])[0].last_line)
+        measured, speed = found["medians"], found["speed"]
         rows = [
             [
-                f"{each['people']:,} people, {3 * each['people']:,} ids, {each['events']:,} events",
-                f"{each['run_s']:.1f}",
-                f"{each['identity_s']:.1f}",
-                f"{each['identity_s'] / each['run_s']:.0%}",
-                f"{1000 * one['identity_s']:.2f}",
-                f"{1000 * one['whole_s']:.2f}",
+                name,
+                *(f"{each[clock]:.1f}" for clock in each),
+                *(f"{speed[name][clock]:.2f}" if name in speed else "1" for clock in each),
             ]
-            for each, one in zip(found["runs"], found["links"], strict=True)
+            for name, each in measured.items()
         ]
-        show("\n## identity\n\nOne run each; the median of 50 new links, each in its own commit.\n")
-        columns = ["store", "run s", "identity s", "share", "one link ms", "its commit ms"]
-        show(table(columns, rows))
+        told = f"{self.options.records:,} records, {found['lines']:,} lines to the webhook"
+        show(f"\n## deliveries\n\n{told}, median of {self.options.repeat} rounds.\n")
+        clocks = ("read", "delivered", "run", "CPU")
+        against = (f"{clock}: this / one down" for clock in clocks)
+        show(table(["beside the webhook", *(f"{each} s" for each in clocks), *against], rows))
         return found
 
     def floors(self) -> dict[str, Any]:
@@ -517,7 +558,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--new", type=int, default=1000, help="incremental: new events")
     parser.add_argument("--work", type=Path, default=BENCH / "data", help="folder for inputs")
-    parser.add_argument("--ours", type=Path, default=ROOT / ".venv/bin", help="our commands")
+    parser.add_argument("--ours", type=Path, default=ROOT / ".venv-ours/bin", help="our commands")
     parser.add_argument("--peers", type=Path, default=ROOT / ".venv-bench/bin", help="the peers'")
     options = parser.parse_args()
     options.stores = options.stores or [options.records // 10, options.records * options.growth]

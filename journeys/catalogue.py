@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -83,19 +83,8 @@ def item_links(events: Iterable[JourneyEvent]) -> dict[str, tuple[str, ...]]:
     takes back what its record said before. Links of one record and one moment add up, too: they
     come from several rules.
     """
-    latest: dict[tuple[str, str, str], list[JourneyEvent]] = {}
-    for event in events:
-        for item in (s.id for s in event.scopes if s.grain == "item"):
-            known = latest.setdefault((item, event.source, event.source_key), [])
-            if known and known[0].occurred_at < event.occurred_at:
-                known.clear()
-            if not known or known[0].occurred_at == event.occurred_at:
-                known.append(event)
     links: dict[str, dict[str, None]] = {}
-    for item, event in sorted(
-        ((item, event) for (item, _, _), found in latest.items() for event in found),
-        key=lambda each: _when(each[1]),
-    ):
+    for item, event in sorted(_latest(events), key=lambda each: _when(each[1])):
         products = (s.id for s in event.scopes if s.grain == "product")
         links.setdefault(item, {}).update(dict.fromkeys(products))
     return {item: tuple(products) for item, products in links.items()}
@@ -116,6 +105,35 @@ def item_owners(events: Iterable[JourneyEvent]) -> dict[str, Owner]:
             before = owners.get(item, Owner())
             owners[item] = Owner(event.subject or before.subject, event.account or before.account)
     return owners
+
+
+def all_item_owners(events: Iterable[JourneyEvent]) -> dict[str, set[str]]:
+    """Item id → every person and account that it is of; of each record the latest link counts."""
+    known = list(events)
+    people = _latest(event for event in known if event.subject is not None)
+    accounts = _latest(event for event in known if event.account is not None)
+    owners: dict[str, set[str]] = {}
+    for item, name in (
+        *((item, event.subject) for item, event in people),
+        *((item, event.account) for item, event in accounts),
+    ):
+        owners.setdefault(item, set()).add(name or "")
+    return owners
+
+
+def _latest(events: Iterable[JourneyEvent]) -> Iterator[tuple[str, JourneyEvent]]:
+    """(item, link): of each item and record of a source the latest links, all of one moment."""
+    latest: dict[tuple[str, str, str], list[JourneyEvent]] = {}
+    for event in events:
+        for item in (s.id for s in event.scopes if s.grain == "item"):
+            known = latest.setdefault((item, event.source, event.source_key), [])
+            if known and known[0].occurred_at < event.occurred_at:
+                known.clear()
+            if not known or known[0].occurred_at == event.occurred_at:
+                known.append(event)
+    for (item, _, _), found in latest.items():
+        for event in found:
+            yield item, event
 
 
 def _when(event: JourneyEvent) -> tuple[datetime, str]:

@@ -79,6 +79,7 @@ class _Schema(msgspec.Struct):
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _encode = _encoder.encode
+_encode_into = _encoder.encode_into
 _encode_sorted = msgspec.json.Encoder(decimal_format="number", order="sorted").encode
 _decode_any = msgspec.json.Decoder(float_hook=Decimal).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
@@ -195,18 +196,19 @@ class LineMapper:
                 key = reader.key(row, line)
                 made, failures = apply(reader.rules, row, key)
                 for item in made:
+                    size = len(out)
+                    is_event = type(item) is EventRecord
+                    out += EVENT_FRONT if is_event else PRODUCT_FRONT
                     try:
-                        written = _encode(item)
+                        _encode_into(item, out, -1)  # which is the end
                     except RecursionError:
+                        del out[size:]
                         failures = TOO_DEEP
                         continue
-                    if type(item) is EventRecord:
+                    if is_event:
                         events += 1
-                        out += EVENT_FRONT
                     else:
                         counts.products += 1
-                        out += PRODUCT_FRONT
-                    out += written
                     if message.time_extracted is not None:
                         out += EXTRACTED
                         out += message.time_extracted

@@ -12,12 +12,17 @@ from typing import NamedTuple
 
 from singer_sdk.exceptions import ConfigValidationError
 
+from target_journeys.erasure_requests import who_asked
 from target_journeys.requirements import missing
 from target_journeys.settings import read_json, read_settings
 from target_journeys.stores import StoreError, open_store
 
 LOGIN_TIMEOUT_S = 600
 FINDING = re.compile(r"(ok|warning|error) +(.+)")
+ASKING = (
+    "asked to be erased: `journeys forget` erases one, identity.erase_on_request all at the "
+    "end of a run; `select subject from events where event_type = 'erasure_requested'` names them"
+)
 LISTED = 10  # reasons that are shown one by one
 
 
@@ -55,6 +60,8 @@ def check(config: Path) -> Iterator[Finding]:
         return
     subjects, journeys = store.sizes()
     yield Finding("ok", f"store: {subjects:,} customers, {journeys:,} journeys")
+    if asking := len(who_asked(store)):
+        yield Finding("warning", f"store: {asking:,} {ASKING}")
     unresolved = store.unresolved()
     for stream, reason, count in unresolved[:LISTED]:
         yield Finding("warning", f"{stream}: {reason} ({count:,})")

@@ -39,8 +39,10 @@ def describe(
     keys = {row.number: msgspec.json.decode(row.key) for row in rows}
     subjects = {str(key[0]) for key in keys.values()}
     stages: dict[str, list[Stage]] = {}
+    by_key: dict[Stage, Stage] = {}
     for stage in store.stages_of(subjects):
         stages.setdefault(str(stage[0]), []).append(stage)
+        by_key[stage[:KEY_LENGTH]] = stage
     people = store.customers_of(subjects)
     events = [row.order_key for row in rows if row.kind == "transition"]
     latest = store.outbox.latest_entered(name, events) if events else {}
@@ -54,23 +56,27 @@ def describe(
         own = stages.get(subject, [])
         op, entered, in_doubt = row.op, {}, {}
         if row.kind == "transition":
-            own = [each for each in own if each[:KEY_LENGTH] == tuple(key[:KEY_LENGTH])]
+            one = by_key.get(tuple(key[:KEY_LENGTH]))
+            own = [] if one is None else [one]
             data = _transition(msgspec.json.decode(row.payload or "{}"), own)
             late = data["entered_at"] < latest.get(row.order_key, "")
         else:
             if destination.grain == "journey":
-                own = [each for each in own if each[:KEY_LENGTH] == tuple(key)]
+                one = by_key.get(tuple(key))
+                own = [] if one is None else [one]
             own = [each for each in own if destination.wants(each[CATEGORY])]
             if row.op != "upsert":  # also of somebody who takes back the consent, or is forgotten
                 own = []
             op = "upsert" if own else "delete"
             entered = {json_text(each[1:KEY_LENGTH]): each[ENTERED] for each in own}
             data = _data(destination, key, own)
-            told = msgspec.json.decode(row.entered_at or "{}")
-            late = any(entered[each] < told[each] for each in entered.keys() & told.keys())
-            in_doubt = told | {
-                each: max(since, told.get(each, since)) for each, since in entered.items()
-            }
+            told = msgspec.json.decode(row.entered_at) if row.entered_at else {}
+            late, in_doubt = False, entered
+            if told:
+                late = any(entered[each] < told[each] for each in entered.keys() & told.keys())
+                in_doubt = told | {
+                    each: max(since, told.get(each, since)) for each, since in entered.items()
+                }
         who, ids = msgspec.json.decode(about) if about else ("people", [subject])
         text = f"journeys|{name}|{row.key}|{row.version}|{op}|{row.content}"
         delivery = Delivery(
@@ -95,7 +101,7 @@ def describe(
 
 def _data(destination: Destination, key: Sequence[Any], own: Sequence[Stage]) -> dict[str, Any]:
     """What a record's row tells, under our own names."""
-    sees = dict.fromkeys((*KEY_COLUMNS, *destination.sees()))
+    sees = destination.columns
     seen = [{name: record[name] for name in sees} for record in map(as_mapping, own)]
     if destination.grain == "customer":
         return {"subject": key[0], "journeys": seen}

@@ -160,7 +160,13 @@ class Folding:
 
     def _load_items(self, events: Mapping[str, Sequence[JourneyEvent]]) -> None:
         """What the items (deals, orders …) of these events stand for."""
-        items = {item for own in events.values() for event in own for item in items_of(event)}
+        items = {
+            scope.id  # not by items_of(), because this looks at every event
+            for own in events.values()
+            for event in own
+            for scope in event.scopes
+            if scope.grain == "item"
+        }
         self.products.catalogue.items = self.histories.items.products_of(items)
 
     def _accounts_of_deals(self, events: Iterable[JourneyEvent]) -> Iterator[str]:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import mmap
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from journeys.event import JourneyEvent
 from target_journeys.events import stored
 from target_journeys.experience import Experience
 from target_journeys.explain import who
-from target_journeys.forgotten import Forgotten, entry, traces
+from target_journeys.forgotten import Forgotten, entries, entry, telling, traces
 from target_journeys.identities import ACCOUNTS, PEOPLE
 from target_journeys.intake import event_rows
+from target_journeys.items import items_of
 from target_journeys.ledger import Ledger
+from target_journeys.proof import left_of
 from target_journeys.rows import KEY_LENGTH
 from target_journeys.stores.base import StoreError, UnmappedRow
-from target_journeys.stores.sqlite import SQLiteStore
+from target_journeys.touched import Touched, facts_of
+
+UNFINISHED = "erasure unfinished"  # the note that the file is still to be written anew
 
 
 @dataclass(slots=True)
@@ -27,6 +31,7 @@ class Receipt:
 
     entry: str  # the salted hash of the id that was asked for
     ids: int = 0
+    items: int = 0  # tickets, orders … of this person alone
     removed: dict[str, int] = field(default_factory=dict)  # table → rows
     events_redacted: int = 0  # events of others that held one of the ids
     accounts: int = 0  # whose journeys were computed anew
@@ -39,11 +44,24 @@ class Receipt:
         """For programs."""
         return asdict(self)
 
+    def line(self) -> str:
+        """For the log of a run."""
+        rows = sum(self.removed.values())
+        deletes = "".join(f", {count:,} deletes for {to}" for to, count in self.deletes.items())
+        left = sum(self.deletes_left.values())
+        waiting = f", {left:,} of all deletes not sent yet" if left else ""
+        held = [name for name, places in self.found.items() if places]
+        proof = f"still holding an id: {', '.join(held)}" if held else "searched, no id is left"
+        return (
+            f"Erased on request, receipt {self.entry}: {self.ids} ids, {rows:,} rows"
+            f"{deletes}{waiting}; {proof if self.found else 'not searched yet'}"
+        )
+
     def lines(self) -> Iterator[str]:
         """For people."""
         would = "would be " if self.is_rehearsal else ""
         yield f"Receipt {self.entry}"
-        yield f"  {self.ids} ids of one person; {would}removed:"
+        yield f"  {self.ids} ids of one person, {self.items} items of theirs alone; {would}removed:"
         for table, count in self.removed.items():
             yield f"  {count:>8,}  {table}"
         yield f"  {self.events_redacted:,} events of others {would}freed of these ids"
@@ -62,50 +80,86 @@ class Receipt:
             )
 
 
+class Erased(NamedTuple):
+    """What came of erasing somebody, and what must not be found any more."""
+
+    receipt: Receipt
+    texts: set[str]
+
+
 def forget(ledger: Ledger, name: str, *, experience: Experience, dry_run: bool = False) -> Receipt:
     """Erase a person, by any id, from the store, and tell the destinations; or only count.
 
     Raises :class:`StoreError` for an account, and ``sqlite3.OperationalError`` when somebody else
     uses the store.
     """
-    store = ledger.store
-    if who(store, name)[0] == ACCOUNTS:
+    if who(ledger.store, name)[0] == ACCOUNTS:
         raise StoreError("SUBJECT: this is an account. Name one of the ids of a person")
+    erased = erase(ledger, name, dry_run=dry_run)
+    if not dry_run:
+        experience.update()  # so that nothing is kept of the journeys as they were
+        ledger.outbox.deliver(ledger.store)
+        prove(ledger, [erased])
+    return erased.receipt
+
+
+def erase(ledger: Ledger, name: str, *, dry_run: bool = False) -> Erased:
+    """Delete what the store holds of a person, in one transaction; a dry run takes it back."""
+    store = ledger.store
     root = store.identities.canonical(PEOPLE, [name]).get(name, name)
     ids = sorted({name, root, *(each for _, each in store.identities.group(PEOPLE, [root]))})
     salt = bytes.fromhex(store.note("forgotten salt") or secrets.token_hex(32))
     receipt = Receipt(entry(salt, name), len(ids), is_rehearsal=dry_run)
     store.begin()
     try:
-        erase(ledger, ids, salt, receipt)
-        experience.refresh()
+        texts = _erase(ledger, ids, salt, receipt)
         if not dry_run:
             store.commit()
     finally:
         store.rollback()  # nothing is left to roll back after a commit
-    if dry_run:
-        return receipt
-    ledger.outbox.deliver(store)
-    receipt.deletes_left = store.erasure.left()
+    return Erased(receipt, texts)
+
+
+def prove(ledger: Ledger, erased: Sequence[Erased]) -> None:
+    """Write the file anew and search it; the receipts say what is left.
+
+    Raises ``sqlite3.OperationalError`` when somebody else uses the store.
+    """
+    store = ledger.store
+    left = store.erasure.left()
     store.erasure.vacuum()
-    rehearsed = (Path(f"{each}.dry-run.jsonl") for each in ledger.outbox.destinations)
-    receipt.found = left_of(store, ids, (path for path in rehearsed if path.exists()))
-    return receipt
+    if not left:
+        store.drop_note(UNFINISHED)
+    rehearsed = [Path(f"{each}.dry-run.jsonl") for each in ledger.outbox.destinations]
+    for receipt, texts in erased:
+        receipt.deletes_left = left
+        receipt.found = left_of(store, texts, [path for path in rehearsed if path.exists()])
 
 
-def erase(ledger: Ledger, ids: list[str], salt: bytes, receipt: Receipt) -> None:
-    """Delete what the store holds of these ids, within a transaction."""
+def _erase(ledger: Ledger, ids: list[str], salt: bytes, receipt: Receipt) -> set[str]:
+    """Delete what the store holds of these ids; tells the texts that must be gone now."""
     store, erasure = ledger.store, ledger.store.erasure
-    accounts = store.accounts_of(ids) | ledger.histories.members.accounts_of(ids)
-    values = {name.partition(":")[2] for name in ids}
+    accounts = (
+        store.accounts_of(ids) | ledger.histories.members.accounts_of(ids) | erasure.teams_with(ids)
+    )
+    own = erasure.events_of(ids)
+    theirs = [event for event in map(stored, own) if event.subject in ids]
+    about = {item for event in theirs for item in items_of(event)}
+    items = ledger.histories.items.of_person(ids, theirs)
+    receipt.items = len(items)
     store.keep_note("forgotten salt", salt.hex())
-    erasure.remember(entry(salt, text) for text in {*ids, *values} if text)
+    store.keep_note(UNFINISHED, "yes")
+    erasure.remember(entries(salt, ids, items))
+    bodies = {
+        *own,
+        *store.facts("ownerless", items),
+        *store.facts("item", items),
+        *erasure.events_with(traces(ids) | telling(items)),
+    }
+    touched = Touched(accounts=accounts, names=set(about), items=about)
     forgotten = Forgotten(store)
-    receipt.removed["events"] = erasure.events(ids)
-    held = [stored(body) for body in erasure.events_with(traces(ids))]
-    kept = [body for event in held if (body := forgotten.event(event)) is not None]
-    store.replace_events(event_rows((stored(body.decode()), body) for body in kept))
-    receipt.events_redacted = len(kept)
+    take_out(ledger, sorted(bodies), forgotten, receipt, touched)
+    touched.people -= set(ids)
     store.experience.remember(row[:KEY_LENGTH] for row in list(store.stages_of(ids)))
     receipt.removed |= erasure.rows(ids)
     unmapped = [
@@ -113,20 +167,39 @@ def erase(ledger: Ledger, ids: list[str], salt: bytes, receipt: Receipt) -> None
     ]
     erasure.unmapped(unmapped)
     receipt.removed["unmapped_records"] = len(unmapped)
-    receipt.deletes = erasure.outbox(ids)
-    ledger.refold(accounts)
     receipt.accounts = len(accounts)
+    deletes = erasure.outbox(ids)
+    ledger.refold(touched)
+    alone = items - erasure.items_of_others(items, ids)  # nobody else took part
+    receipt.deletes = dict(deletes + erasure.items(alone, ids))
+    return traces(ids) | telling(alone)
 
 
-def left_of(store: SQLiteStore, ids: Iterable[str], more: Iterable[Path] = ()) -> dict[str, int]:
-    """File → how many places of it still hold one of these ids, byte by byte; none is left out."""
-    texts = [text.encode() for text in traces(ids)]
-    found = {}
-    for path in (*store.erasure.files(), *more):
-        with path.open("rb") as file:
-            if path.stat().st_size == 0:
-                found[path.name] = 0
-                continue
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                found[path.name] = sum(content.find(text) >= 0 for text in texts)
-    return found
+def take_out(
+    ledger: Ledger,
+    bodies: Iterable[str],
+    forgotten: Forgotten,
+    receipt: Receipt,
+    touched: Touched,
+) -> None:
+    """Delete or free these events as the door would, and note whom that concerns."""
+    store, rules = ledger.store, ledger.policy.accounts
+    gone: list[str] = []
+    changed: list[tuple[JourneyEvent, bytes]] = []
+    for event in map(stored, bodies):
+        body = forgotten.event(event)
+        kept = None if body is None else stored(body.decode())
+        if kept == event:
+            continue
+        if body is None or kept is None:
+            gone.append(event.event_id)
+        else:
+            changed.append((kept, body))
+            store.drop_facts(facts_of(event, rules))
+            store.keep_facts(facts_of(kept, rules))
+        for each in filter(None, (event, kept)):
+            touched.people.update(filter(None, [each.subject]))
+            touched.accounts.update(filter(None, [each.account]))
+    receipt.removed["events"] = store.erasure.drop_events(gone)
+    store.replace_events(event_rows(changed))
+    receipt.events_redacted = len(changed)

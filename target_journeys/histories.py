@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 
 from journeys.consent import allows
@@ -35,15 +36,16 @@ class Histories:
         self.read_all = False  # what is at hand is not the whole truth: read all from the store
         self.before = 0  # the last event of earlier batches
         self.regrouped: set[str] = set()  # canonical ids whose group changed in this batch
-        self._fresh: dict[str, dict[str, list[bytes]]] = {PEOPLE: {}, ACCOUNTS: {}}
+        self._fresh = nothing_at_hand()
 
     def remember(self, events: Iterable[tuple[JourneyEvent, bytes]]) -> None:
         """Keep this batch's events at hand, so that folding need not look for them."""
+        people, accounts = self._fresh[PEOPLE], self._fresh[ACCOUNTS]
         for event, record in events:
             if event.subject is not None:
-                self._fresh[PEOPLE].setdefault(event.subject, []).append(record)
+                people[event.subject].append(record)
             if event.account is not None:
-                self._fresh[ACCOUNTS].setdefault(event.account, []).append(record)
+                accounts[event.account].append(record)
 
     def learn(self, kinds: Collection[str]) -> None:
         """Take note that the store now holds facts of these kinds."""
@@ -60,7 +62,7 @@ class Histories:
 
     def end_batch(self) -> None:
         """All is folded: what was at hand is in the store."""
-        self._fresh = {PEOPLE: {}, ACCOUNTS: {}}
+        self._fresh = nothing_at_hand()
         self.regrouped = set()
         self.read_all = False
 
@@ -113,3 +115,8 @@ class Histories:
             if not allows(consents.get(canonical.get(name, name), {}), self.policy.purpose)
         }
         return [event for event in events if event.subject not in barred]
+
+
+def nothing_at_hand() -> dict[str, defaultdict[str, list[bytes]]]:
+    """Kind → id → events as JSON, of a batch that begins."""
+    return {PEOPLE: defaultdict(list), ACCOUNTS: defaultdict(list)}

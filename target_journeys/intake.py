@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -16,7 +16,7 @@ from target_journeys.histories import Histories
 from target_journeys.policy import Policy
 from target_journeys.products import Products, decode_product
 from target_journeys.stores.base import EventRow, UnmappedRow
-from target_journeys.touched import Touched, facts_of
+from target_journeys.touched import Touched, facts_of, tells
 
 CHUNK = 5_000  # events that are decoded and inserted together
 
@@ -54,9 +54,9 @@ class Intake:
         self._forgotten = Forgotten(self.store)
         self._guarded = policy.pseudonyms is not None or bool(self._forgotten)
 
-    def add_event(self, record: bytes) -> bool:
-        """Take one event, as JSON; tells whether it is time to append."""
-        self._events.append(record)
+    def add_events(self, records: Iterable[bytes]) -> bool:
+        """Take events, as JSON; tells whether it is time to append."""
+        self._events += records
         return len(self._events) >= CHUNK
 
     def add_product(self, record: bytes) -> None:
@@ -71,21 +71,17 @@ class Intake:
     def append(self) -> None:
         """Insert what was gathered, and note whom it concerns."""
         taken, self._events = self._events, []
-        events = self._checked(taken)
+        checked = self._checked(taken)
         self.tally.events += len(taken)
-        appended = self.store.append(event_rows(events.values()))
+        appended = self.store.append(event_rows(checked.values()))
         self.tally.new += len(appended.new)
-        self._replace(
-            {
-                event_id: (body, *events.pop(event_id))
-                for event_id, body in appended.conflicts.items()
-            }
-        )
-        self._touch(event for event, _ in events.values())
-        for event, _ in events.values():
+        self._replace((body, *checked.pop(name)) for name, body in appended.conflicts.items())
+        events = [event for event, _ in checked.values()]
+        self._touch(events)
+        for event in events:
             if event.event_type in FACTS:
                 self.histories.identities.learn(event)
-        self.histories.remember(events.values())
+        self.histories.remember(checked.values())
         self._append_products()
         unmapped, self._unmapped = self._unmapped, []
         if self._guarded:
@@ -111,10 +107,10 @@ class Intake:
                 events[event.event_id] = (event, record)
         return events
 
-    def _replace(self, conflicts: dict[str, tuple[str, JourneyEvent, bytes]]) -> None:
-        """Put newer versions in the place of what is stored: event id → stored, event, JSON."""
+    def _replace(self, conflicts: Iterable[tuple[str, JourneyEvent, bytes]]) -> None:
+        """Put newer versions in the place of what is stored: (stored, event, its JSON)."""
         newer = []
-        for body, event, record in conflicts.values():
+        for body, event, record in conflicts:
             older = stored(body)
             if older != event and version_key(event) > version_key(older):
                 newer.append((event, record))
@@ -166,14 +162,15 @@ class Intake:
         self._unmapped.append(refused(stream, key, record, error))
         self.tally.set_aside_events += 1
 
-    def _touch(self, events: Iterable[JourneyEvent]) -> None:
+    def _touch(self, events: Collection[JourneyEvent]) -> None:
         """Note whom these events concern, and keep what they say about ids."""
         rules = self.policy.accounts
+        self.touched.whom(events)
+        telling = [event for event in events if tells(event)]
         facts: list[tuple[str, str, str]] = []
-        for event in events:
+        for event in telling:
             self.touched.by(event, rules)
-            if event.supersedes is not None or event.event_type in FACTS or event.account is None:
-                facts += facts_of(event, rules)
+            facts += facts_of(event, rules)
         if not facts:
             return
         self.store.keep_facts(facts)

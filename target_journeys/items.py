@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-from journeys.catalogue import Owner, item_links, item_owners
+from journeys.catalogue import Owner, all_item_owners, item_links, item_owners
 from journeys.event import JourneyEvent, changed
 from journeys.model import FACTS
 from target_journeys.events import stored
@@ -17,9 +17,14 @@ def items_of(event: JourneyEvent) -> list[str]:
     return [scope.id for scope in event.scopes if scope.grain == "item"]
 
 
+def names_nobody(event: JourneyEvent) -> bool:
+    """Whether an event names neither a person nor an account."""
+    return event.subject is None and event.account is None
+
+
 def is_ownerless(event: JourneyEvent) -> bool:
     """Whether an event says what happened, but not to whom."""
-    return event.subject is None and event.account is None and event.event_type not in FACTS
+    return names_nobody(event) and event.event_type not in FACTS
 
 
 def item_facts(event: JourneyEvent) -> Iterator[tuple[str, str]]:
@@ -81,6 +86,25 @@ class Items:
                     found.setdefault(subjects[name], []).append(owned)
                     break
         return found
+
+    def of_person(self, ids: Collection[str], events: Iterable[JourneyEvent]) -> set[str]:
+        """The items that are one person's and nobody else's, by all ids and events of the person.
+
+        Links decide: of an item that they give to another person or to an account as well, such as
+        a company's deal, this person is one of several owners. An item that no link gives to
+        anybody is the person's if nobody's events but theirs, which name no account, are about it.
+        """
+        own = list(events)
+        owners = all_item_owners(self._links({item for event in own for item in items_of(event)}))
+        linked = {item for item, names in owners.items() if names.issubset(ids)}
+        about = {
+            scope.id
+            for event in own
+            if event.account is None and event.event_type not in FACTS
+            for scope in event.scopes
+            if scope.grain == "item" and scope.role == "primary" and scope.id not in owners
+        }
+        return linked | (about - self.store.erasure.items_of_others(about, ids))
 
     def _links(self, items: Iterable[str]) -> list[JourneyEvent]:
         wanted = set(items)

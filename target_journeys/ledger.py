@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 
 from journeys.event import isoformat
@@ -51,8 +51,12 @@ class Ledger:
 
     def add_event(self, record: bytes) -> None:
         """Take one event, as JSON."""
-        self.pending += 1
-        if self.intake.add_event(record):
+        self.add_events([record])
+
+    def add_events(self, records: Sequence[bytes]) -> None:
+        """Take events, as JSON."""
+        self.pending += len(records)
+        if self.intake.add_events(records):
             self._append()
 
     def add_product(self, record: bytes) -> None:
@@ -101,9 +105,9 @@ class Ledger:
         self._fold()
         self._commit()
 
-    def refold(self, accounts: Iterable[str]) -> None:
-        """Fold accounts anew from all their events, within the caller's transaction."""
-        self.intake.touched.accounts.update(accounts)
+    def refold(self, touched: Touched) -> None:
+        """Fold these anew from all their events, within the caller's transaction."""
+        self.intake.touched = touched
         self.histories.read_all = True
         self._fold()
 

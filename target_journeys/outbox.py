@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from pathlib import Path
 
+import msgspec
+
 from journeys.consent import allows
 from target_journeys.deliveries import CATEGORY, requests_of
 from target_journeys.destinations.base import Destination
@@ -115,12 +117,13 @@ class Outbox:
             }
             gone = [json_text([subject]) for subject, texts in own.items() if not texts]
         else:
-            told = {
-                record_key(row): seen(row)
-                for row in stages
-                if destination.wants(row[CATEGORY]) and row[0] not in barred
-            }
-            gone = [record_key(row) for row in (*stages, *dropped)]
+            told, gone = {}, [record_key(row) for row in dropped]
+            for stage in stages:
+                key = record_key(stage)
+                if destination.wants(stage[CATEGORY]) and stage[0] not in barred:
+                    told[key] = seen(stage)
+                else:
+                    gone.append(key)
             gone = [key for key in gone if key not in told]
         store.outbox.queue(
             (
@@ -235,10 +238,10 @@ class Outbox:
     def _rehearse(self, store: SQLiteStore, name: str, destination: Destination) -> int:
         """Write the requests that would be sent; nothing is marked as sent. How many rows."""
         rehearsed = 0
-        with Path(f"{name}.dry-run.jsonl").open("w", encoding="utf-8") as out:
+        with Path(f"{name}.dry-run.jsonl").open("wb") as out:
             for rows in chunks(store.outbox.waiting(name), destination.batch):
                 for line in requests_of(store, name, destination, rows, self.now()):
-                    out.write(json_text(line) + "\n")
+                    out.write(msgspec.json.encode(line, order="deterministic") + b"\n")
                 rehearsed += len(rows)
         return rehearsed
 

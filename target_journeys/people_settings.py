@@ -62,6 +62,12 @@ class IdentitySettings(BaseModel):
         "known id is.",
     )
 
+    erase_on_request: bool = Field(
+        default=False,
+        description="Whether a run ends with erasing those of whom an `erasure_requested` came, as "
+        "`journeys forget` does; otherwise they are only counted.",
+    )
+
     @model_validator(mode="after")
     def _has_a_key(self) -> IdentitySettings:
         given = self.secret.get_secret_value() if self.secret else ""

@@ -12,7 +12,7 @@ from target_journeys.pseudonyms import PSEUDONYMS, Pseudonyms, name_of
 from target_journeys.stores.base import StoreError
 from target_journeys.stores.sqlite import SQLiteStore
 
-FACTS_KEPT = 2  # one more when other events than before are facts; a store then finds them anew
+FACTS_KEPT = 3  # one more when other events than before are facts; a store then finds them anew
 
 
 @dataclass(frozen=True)

@@ -61,13 +61,15 @@ class Reader(GenericSingerReader[bytes]):
         self, file_input: IO[Any] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]
     ) -> Counter[str]:
         """Read until the input ends; the SDK's callbacks are not used."""
-        target, add_event = self.target, self.target.ledger.add_event
+        target = self.target
         decode = msgspec.json.Decoder(Message).decode
         stats: Counter[str] = Counter()
-        number = events = 0
+        number = 0
         takes_events = False
+        events: list[bytes] = []  # handed over many at a time, and before anything else is done
         for line in lines(file_input or self.default_input):
             if line is None:
+                self._hand_over(events, stats)
                 target.commit()
                 continue
             number += 1
@@ -81,16 +83,23 @@ class Reader(GenericSingerReader[bytes]):
                     "came before it is kept; what comes after it is not read."
                 ) from None
             if takes_events and message.stream == "journey_events" and message.type == "RECORD":
-                add_event(bytes(message.record))
-                events += 1
-                if not events % PACE:
+                events.append(bytes(message.record))
+                if len(events) >= PACE:
+                    self._hand_over(events, stats)
                     target.pace()
                 continue
+            self._hand_over(events, stats)
             self._take(message, number)
             stats[message.type] += 1
             takes_events = "journey_events" in target.keys
-        stats["RECORD"] += events
+        self._hand_over(events, stats)
         return stats
+
+    def _hand_over(self, events: list[bytes], stats: Counter[str]) -> None:
+        """Give the ledger the events that were read, and forget them."""
+        stats["RECORD"] += len(events)
+        self.target.ledger.add_events(events)
+        events.clear()
 
     def _take(self, message: Message, number: int) -> None:
         """Any message but the usual one."""

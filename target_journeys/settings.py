@@ -17,7 +17,6 @@ from pydantic import (
     create_model,
     model_validator,
 )
-from singer_sdk.exceptions import ConfigValidationError
 
 from journeys.settings import BUILT_IN, TOP_LEVEL
 from target_journeys.destinations import DESTINATIONS
@@ -25,6 +24,7 @@ from target_journeys.destinations.base import Destination
 from target_journeys.experience_settings import ExperienceSettings
 from target_journeys.people_settings import AccountSettings, ConsentSettings, IdentitySettings
 from target_journeys.policy import Policy
+from target_journeys.wrong_settings import sentences, wrong
 
 _Destinations = create_model(
     "_Destinations",
@@ -113,8 +113,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         found = None
     if not isinstance(found, dict):
-        message = f"--config: {path} is not a readable JSON object."
-        raise ConfigValidationError("Config validation failed", errors=[message], schema={})
+        raise wrong([f"--config: {path} is not a readable JSON object."])
     return found
 
 
@@ -126,23 +125,12 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
     unknown = sorted(set(config) - set(TOP_LEVEL) - set(BUILT_IN))
     if unknown:
         known = ", ".join(TOP_LEVEL)
-        raise ConfigValidationError(
-            "Config validation failed",
-            errors=[f"Setting '{name}' is unknown. Known: {known}." for name in unknown],
-            schema={},
-        )
+        raise wrong(f"Setting '{name}' is unknown. Known: {known}." for name in unknown)
     own = {name: config[name] for name in Settings.model_fields if name in config}
     try:
         return Settings.model_validate(own)
     except ValidationError as error:
-        raise ConfigValidationError(
-            "Config validation failed",
-            errors=[
-                f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}"
-                for each in error.errors(include_input=False, include_url=False)
-            ],
-            schema={},
-        ) from None
+        raise wrong(sentences(error)) from None
 
 
 def settings_schema() -> dict[str, Any]:

@@ -20,6 +20,7 @@ from singer_sdk.exceptions import (
 from singer_sdk.helpers.capabilities import PluginCapabilities
 from singer_sdk.singerlib.exceptions import InvalidInputLine
 
+from target_journeys.erasure_requests import erase_who_asked, finish, who_asked
 from target_journeys.experience import Experience
 from target_journeys.ledger import Ledger
 from target_journeys.outbox import Outbox, Sent
@@ -28,6 +29,7 @@ from target_journeys.settings import Settings, read_settings, settings_schema
 from target_journeys.stage_model import StageModelError, load
 from target_journeys.stores import StoreError, open_store
 from target_journeys.stores.base import UnmappedRow
+from target_journeys.wrong_settings import wrong
 
 GC_THRESHOLD = 100_000  # allocations; events hold no cycles, so there is little to find
 FAILURES = (  # what ends a run, with a sentence that says what to do
@@ -65,9 +67,7 @@ class TargetJourneys(Target):
                 self.store.close()
                 raise
         except (StageModelError, StoreError) as error:
-            raise ConfigValidationError(
-                "Config validation failed", errors=[str(error)], schema={}
-            ) from None
+            raise wrong([str(error)]) from None
         self.outbox = Outbox(settings.active_destinations())
         moment = settings.moment(datetime.now(UTC))
         self.ledger = Ledger(self.store, model, self.outbox, moment, policy)
@@ -75,6 +75,9 @@ class TargetJourneys(Target):
         self.keys: dict[str, list[str]] = {}  # stream → key properties, from its SCHEMA
         self.unused: Counter[str] = Counter()  # stream without a rule → records
         self.sent = Sent()
+        self.erased = 0  # people who asked for it
+        self.is_proven = True  # nothing of them is left in the files
+        self.asking = 0  # people who ask to be erased, and are not
         self._state: Any = None
         self._has_state = False
         self._batch = FIRST_BATCH
@@ -149,21 +152,27 @@ class TargetJourneys(Target):
         self.experience.prepare()
         self.ledger.close_run()
         self._acknowledge()
-        self.experience.update()
         if self.unused and "journey_events" not in self.keys:
             self.logger.warning(
                 "target-journeys received stream '%s', but it stores 'journey_events' only. "
                 "Put mapper-journeys between the tap and this target.",
                 next(iter(self.unused)),
             )
+        erasing = self.settings.identity.erase_on_request
+        erased = erase_who_asked(self.ledger) if erasing else []
+        self.experience.update()
         self.sent = self.outbox.deliver(self.store)
+        if erasing:
+            self.erased, self.is_proven = len(erased), finish(self.ledger, erased)
+        else:
+            self.asking = len(who_asked(self.store))
         self.store.close()
 
     @property
     def exit_code(self) -> int:
         """0 all well, 3 finished but something is refused, waiting or set aside."""
         without_mapper = bool(self.unused) and "journey_events" not in self.keys
-        left = self.sent.left or self.ledger.tally.set_aside_events
+        left = self.sent.left or self.ledger.tally.set_aside_events or not self.is_proven
         return 3 if self.settings.fail_on_refused and (left or without_mapper) else 0
 
     def summary(self) -> str:
@@ -176,6 +185,10 @@ class TargetJourneys(Target):
         ]
         if tally.forgotten:
             parts.append(f"{tally.forgotten:,} of forgotten people left out")
+        if self.erased:
+            parts.append(f"{self.erased:,} erased on request")
+        if self.asking:
+            parts.append(f"{self.asking:,} asked to be erased (see journeys check)")
         if tally.set_aside:
             parts.append(f"{tally.set_aside:,} set aside (see unresolved)")
         return f"target-journeys: {', '.join(parts)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from journeys.accounts import AccountRules
@@ -10,7 +10,11 @@ from journeys.event import JourneyEvent
 from journeys.model import FACTS
 from target_journeys.identities import PEOPLE
 from target_journeys.items import is_ownerless, item_facts, items_of
-from target_journeys.teams import PROFILE, team_facts
+from target_journeys.teams import PROFILE, ROLE_EVENTS, team_facts
+
+TELLING = FACTS.union(ROLE_EVENTS)  # types of events that may say something about ids
+
+ERASURE = "erasure"  # kind of fact: somebody asks to be erased
 
 
 @dataclass(slots=True)
@@ -32,12 +36,14 @@ class Touched:
         for subject, kind in subjects:
             self.of(kind).add(subject)
 
+    def whom(self, events: Collection[JourneyEvent]) -> None:
+        """Note the people and accounts of events."""
+        self.people |= {event.subject for event in events if event.subject is not None}
+        self.accounts |= {event.account for event in events if event.account is not None}
+
     def by(self, event: JourneyEvent, rules: AccountRules) -> None:
-        """Note whom an event concerns."""
-        if event.subject is not None:
-            self.people.add(event.subject)
-        if event.account is not None:
-            self.accounts.add(event.account)
+        """Note whom an event concerns that tells more: see :func:`tells`."""
+        self.whom([event])
         if event.event_type not in FACTS:
             if is_ownerless(event):
                 self.items.update(items_of(event))
@@ -50,6 +56,15 @@ class Touched:
             (self.known if kind == PROFILE else self.names).add(name)
 
 
+def tells(event: JourneyEvent) -> bool:
+    """Whether an event may say more than what happened to whom; most do not."""
+    return (
+        event.event_type in TELLING
+        or event.supersedes is not None
+        or (event.subject is None and event.account is None)
+    )
+
+
 def facts_of(event: JourneyEvent, accounts: AccountRules) -> list[tuple[str, str, str]]:
     """(kind, id, event id) of what an event says about ids, beside what happened."""
     facts: list[tuple[str, str]] = []
@@ -60,6 +75,8 @@ def facts_of(event: JourneyEvent, accounts: AccountRules) -> list[tuple[str, str
         facts += [("member", event.subject or ""), *(("member_of", name) for name in named)]
     if is_ownerless(event):
         facts.append(("nobody", event.source))
+    if event.event_type == "erasure_requested":
+        facts.append((ERASURE, event.subject or ""))
     facts += item_facts(event)
     facts += team_facts(event)
     return [(kind, name, event.event_id) for kind, name in facts if name]

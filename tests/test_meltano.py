@@ -1,4 +1,4 @@
-"""Meltano runs the sample from a clean copy of the project, twice."""
+"""Meltano runs the sample from a clean copy of the project: from its files, and the demo."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -72,3 +73,25 @@ def test_the_job_runs_and_is_scheduled(project: Path) -> None:
     meltano(project, "run", "sync-journeys")
     with closing(sqlite3.connect(project / "journeys.db")) as db:
         assert db.execute("select count(*) from journey_stages").fetchone()[0] > 500
+
+
+def test_the_demonstration_ends_with_what_the_destinations_hold(project: Path) -> None:
+    shutil.copytree(TOP / "tests/sandbox", project / "tests/sandbox")
+    meltano_beside = os.pathsep.join((str(TOP / ".venv-meltano/bin"), environment()["PATH"]))
+    done = subprocess.run(
+        [sys.executable, "-m", "examples.shop.demo", "out"],
+        cwd=project,
+        env=environment() | {"PATH": meltano_beside},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "0 waiting, 0 refused" in done.stdout
+    with closing(sqlite3.connect(project / "out/journeys.db")) as db:
+        (journeys,) = db.execute("select count(*) from journey_stages").fetchone()
+        sources = {name for (name,) in db.execute("select distinct source from events")}
+    assert sources >= {"hubspot_deals", "zendesk_tickets", "ga4_events", "orders"}
+    assert not sources & {"crm_deals", "tickets", "web_events"}  # of meltano.yml
+    assert f"HubSpot holds {journeys:,} objects `journey_stage`" in done.stdout
+    last = done.stdout[done.stdout.index("Segment holds") :]
+    assert last.count("Seeking support  PRN-INKWELL-200") == 2

@@ -217,6 +217,7 @@ def test_an_unknown_visitor_gets_a_name(store: Store) -> None:
     assert store.rows("select count(*) from events where subject = ?", browser) == [(3,)]
 
 
+ADA = "email:ada.gran@mail.test"
 MIA = ["crm_contact:P9001", "ga4_client:GA9001.1767990001", "segment:u-55", "zendesk:Z381"]
 
 
@@ -254,6 +255,38 @@ def test_split_again_they_are_four_here_and_at_the_other_end(tmp_path: Path) -> 
     assert sorted(key) == sorted(tuple(json.loads(key)) for key in told.records)
     ours = [row for row in key if row[0] in MIA]
     assert ours == [(name, "product", "PRN-INKWELL-400", 1) for name in MIA]
+
+
+def test_who_is_forgotten_is_in_no_byte_of_store_and_logs(sample: Path, tmp_path: Path) -> None:
+    """Also not after all of the sample was read again; the laptop's number goes along."""
+    folder = copied(tmp_path)
+    shutil.copy(sample / "journeys.db", folder)
+    with closing(sqlite3.connect(folder / "journeys.db")) as db:
+        ((ids,),) = db.execute("select ids from customers where subject = ?", (ADA,))
+        ((scopes,),) = db.execute(
+            "select scopes from events where subject = ? and event_type = 'scope_linked'", (ADA,)
+        )
+    values = [name.partition(":")[2] for name in json.loads(ids)]
+    serial = json.loads(scopes)[0]["id"]
+    assert [len(values), serial[:2]] == [3, "SN"]  # address, browser, loyalty card
+    traces = [text.encode() for text in (*values, serial)]
+    assert all(text in (folder / "journeys.db").read_bytes() for text in traces)
+    said = passed = b""
+    for name, *words in (
+        ("journeys", "forget", ADA),
+        ("tap-journeys",),
+        ("mapper-journeys",),
+        ("target-journeys",),
+    ):
+        command = [str(BIN / name), *words, "--config", CONFIG]
+        done = subprocess.run(command, cwd=folder, input=passed, capture_output=True)
+        assert done.returncode == 0, done.stderr.decode()
+        said += done.stderr
+        passed = done.stdout if "-" in name else b""
+    said += done.stdout
+    assert b"of forgotten people left out" in said
+    held = b"".join(path.read_bytes() for path in folder.iterdir() if path.is_file())
+    assert [text for text in traces if text in held + said] == []
 
 
 def test_a_late_row_comes_first(store: Store) -> None:
@@ -376,7 +409,7 @@ def test_meltano_has_the_same_settings() -> None:
     (tap,), (mapper,), (target,) = plugins["extractors"], plugins["mappers"], plugins["loaders"]
     (mapping,) = mapper["mappings"]
     sample = json.loads((TOP / CONFIG).read_text())
-    for name in ("store", "presets", "rules"):
+    for name in ("store", "rules"):
         del sample[name]  # the project's own folder; empty
     assert mapping["name"] == "standard"
     assert tap["config"] | mapping["config"] | target["config"] == sample

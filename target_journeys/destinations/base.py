@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Any, ClassVar, Literal, NamedTuple
 from urllib.parse import urlsplit
 
@@ -142,7 +143,17 @@ class Destination(BaseModel):
 
     def named(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """A record under the names that the destination knows."""
-        return {self.name_of(name): record[name] for name in self.sees() if name in record}
+        return {theirs: record[ours] for ours, theirs in self.called.items() if ours in record}
+
+    @cached_property
+    def called(self) -> Mapping[str, str]:
+        """What it is told, by our names, and what that is called there."""
+        return {name: self.name_of(name) for name in self.sees()}
+
+    @cached_property
+    def columns(self) -> Sequence[str]:
+        """The fields that a delivery holds: the key, and what it is told."""
+        return tuple(dict.fromkeys((*KEY_COLUMNS, *self.sees())))
 
     def name_of(self, field: str) -> str:
         """What a field is called there."""

@@ -27,11 +27,12 @@ from target_journeys.destinations.base import (
     checked_url,
     id_in,
 )
+from target_journeys.stores.sqlite_schema import EXPERIENCE_COLUMNS
 
 KEY = "journey_key"
 OWN = {KEY: "string", "record_version": "number", "is_correction": "bool"}  # beside the fields
 NUMBERS = frozenset({"episode", "cycle", "event_count"})
-UNTOLD = frozenset({"path", "regions", "stages_skipped"})  # lists within lists
+UNTOLD = frozenset({"path", "regions", "stages_skipped", *EXPERIENCE_COLUMNS})  # nested
 FIELDS = tuple(name for name in SEEN if name not in UNTOLD)
 INPUT = {"string": "text", "number": "number", "datetime": "date", "bool": "booleancheckbox"}
 YES_NO = [{"label": word, "value": value} for word, value in (("Yes", "true"), ("No", "false"))]

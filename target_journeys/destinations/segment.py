@@ -47,6 +47,9 @@ FIELDS = (
     "ended_at",
     "cycle",
     "account",
+    "roadblocks",
+    "goal",
+    "value",
 )
 _encode = msgspec.json.Encoder().encode
 

@@ -16,6 +16,7 @@ from target_journeys.stores.sqlite_experience import SQLiteExperience
 from target_journeys.stores.sqlite_identities import SQLiteIdentities
 from target_journeys.stores.sqlite_outbox import SQLiteOutbox
 from target_journeys.stores.sqlite_report import SQLiteReport
+from target_journeys.stores.sqlite_rows import Insert, places
 from target_journeys.stores.sqlite_schema import (
     CUSTOMER_COLUMNS,
     STAGE_COLUMNS,
@@ -30,21 +31,30 @@ CHECKPOINT_PAGES = 16_384  # 128 MiB of log; a small run then writes its pages b
 CACHE_KIB = 65_536  # page cache; keeps the hot pages of a large batch in memory
 
 
-def _upsert(table: str, columns: Sequence[str], keys: int) -> str:
-    """SQL that inserts a row or changes it in its place, by its first ``keys`` columns.
+def _upsert(table: str, columns: Sequence[str], keys: int) -> Insert:
+    """Inserts rows or changes them in their place, by the first ``keys`` columns.
 
-    `insert or replace` would move the row and touch a page of every index for it.
+    `insert or replace` would move a row and touch a page of every index for it.
     """
     changed = ", ".join(f"{name} = excluded.{name}" for name in columns[keys:])
-    return (
-        f"insert into {table} ({', '.join(columns)}) values ({', '.join('?' * len(columns))}) "
-        f"on conflict ({', '.join(columns[:keys])}) do update set {changed}"
+    return Insert(
+        f"insert into {table} ({', '.join(columns)})",
+        places(len(columns)),
+        f"on conflict ({', '.join(columns[:keys])}) do update set {changed}",
     )
 
 
 _UPSERT_STAGE = _upsert("journey_stages", STAGE_COLUMNS, 4)
 _UPSERT_TEAM = _upsert("buying_teams", TEAM_COLUMNS, 3)
 _UPSERT_CUSTOMER = _upsert("customers", CUSTOMER_COLUMNS, 1)
+_INSERT_EVENT = Insert(
+    "insert or ignore into event_log (event_id, subject, account, body)", places(4)
+)
+_INSERT_VISIT = Insert(
+    "insert into stage_visits (subject, scope_grain, scope_id, episode, position, stage, "
+    "entered_at, cycle, event_id)",
+    places(9),
+)
 
 
 def _by_customer(row: EventRow) -> tuple[str, str]:
@@ -137,11 +147,7 @@ class SQLiteStore:
         last = self.last_row()
         before = self.connection.total_changes
         ordered: list[EventRow] = sorted(rows, key=_by_customer)
-        self.connection.executemany(
-            "insert or ignore into event_log (event_id, subject, account, body) "
-            "values (?, ?, ?, ?)",
-            ordered,
-        )
+        _INSERT_EVENT.run(self.connection, ordered)
         appended = Appended(new={row[0] for row in rows})
         if self.connection.total_changes - before < len(rows):
             known = self.connection.execute(
@@ -225,6 +231,15 @@ class SQLiteStore:
         )
         return [body for (body,) in found]
 
+    def all_facts(self, kind: str) -> list[str]:
+        """Every event, as JSON, that says something of this kind."""
+        found = self.connection.execute(
+            "select distinct e.body from facts as f join event_log as e "
+            "on e.event_id = f.event_id where f.kind = ?",
+            (kind,),
+        )
+        return [body for (body,) in found]
+
     def has_facts(self, kind: str) -> bool:
         """Whether the store holds any fact of this kind."""
         found = self.connection.execute(
@@ -285,10 +300,11 @@ class SQLiteStore:
         return found.fetchall()
 
     def events_about_ids(self) -> Iterator[str]:
-        """Every event that may say who is whom or who belongs where, as JSON; reads all events."""
+        """Every event that may say something of who people are, as JSON; reads all events."""
         found = self.connection.execute(
             "select body from event_log where body like '%\"identity_%linked\"%' "
-            "or body like '%\"profile_observed\"%' or body like '%\"contact_role_%'"
+            "or body like '%\"profile_observed\"%' or body like '%\"contact_role_%' "
+            "or body like '%\"erasure_requested\"%'"
         )
         return (body for (body,) in found)
 
@@ -315,7 +331,7 @@ class SQLiteStore:
         """Insert or replace stage records."""
         changed = list(rows)
         self.experience.remember(row[:4] for row in changed)
-        self.connection.executemany(_UPSERT_STAGE, changed)
+        _UPSERT_STAGE.run(self.connection, changed)
 
     def drop_stages(self, keys: Iterable[Sequence[object]]) -> None:
         """Delete stage records by (subject, grain, scope id, episode)."""
@@ -329,11 +345,7 @@ class SQLiteStore:
 
     def keep_visits(self, rows: Iterable[Sequence[object]]) -> None:
         """Append stays in stages."""
-        self.connection.executemany(
-            "insert into stage_visits (subject, scope_grain, scope_id, episode, position, stage, "
-            "entered_at, cycle, event_id) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            rows,
-        )
+        _INSERT_VISIT.run(self.connection, rows)
 
     def retract_visits(self, rows: Iterable[Sequence[object]]) -> None:
         """Mark stays as corrected: (at, subject, grain, scope id, episode, first position)."""
@@ -359,7 +371,7 @@ class SQLiteStore:
 
     def keep_teams(self, rows: Iterable[Sequence[object]]) -> None:
         """Insert or replace buying teams."""
-        self.connection.executemany(_UPSERT_TEAM, rows)
+        _UPSERT_TEAM.run(self.connection, rows)
 
     def drop_teams(self, keys: Iterable[Sequence[object]]) -> None:
         """Delete buying teams by (subject, grain, scope id)."""
@@ -386,7 +398,7 @@ class SQLiteStore:
 
     def keep_customers(self, rows: Iterable[Sequence[object]]) -> None:
         """Insert or replace unified views."""
-        self.connection.executemany(_UPSERT_CUSTOMER, rows)
+        _UPSERT_CUSTOMER.run(self.connection, rows)
 
     def drop_customers(self, subjects: Iterable[str]) -> None:
         """Delete the views of subjects that ceased to exist."""
@@ -453,3 +465,7 @@ class SQLiteStore:
     def keep_note(self, name: str, value: str) -> None:
         """Write a note."""
         self.connection.execute("insert or replace into notes values (?, ?)", (name, value))
+
+    def drop_note(self, name: str) -> None:
+        """Forget a note."""
+        self.connection.execute("delete from notes where name = ?", (name,))

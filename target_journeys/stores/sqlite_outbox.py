@@ -12,6 +12,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from target_journeys.stores.sqlite_rows import Insert
+
 IN_FLIGHT = "('leased', 'accepted')"
 LEFT = "('refused', 'unknown')"  # what somebody has to see to
 
@@ -36,6 +38,20 @@ class Row(NamedTuple):
 ROW = (
     "o.rowid, o.kind, o.record_key, o.op, o.version, o.payload_hash, o.payload, o.attempts, "
     "o.told, o.entered_at, o.about, o.order_key"
+)
+
+
+_QUEUE = Insert(
+    "insert into outbox (destination, kind, record_key, op, version, payload_hash, payload, "
+    "order_key, status, queued_at)",
+    "(?, ?, ?, ?, 1, ?, ?, ?, 'waiting', ?)",
+    "on conflict (destination, kind, record_key) do update set op = excluded.op, "
+    "version = version + 1, payload_hash = excluded.payload_hash, "
+    "payload = excluded.payload, attempts = 0, next_attempt_at = null, answer = null, "
+    "queued_at = case status when 'waiting' then queued_at else excluded.queued_at end, "
+    f"status = case when status in {IN_FLIGHT} then status "
+    "when sent_hash = excluded.payload_hash then 'sent' else 'waiting' end "
+    "where payload_hash <> excluded.payload_hash",
 )
 
 
@@ -65,19 +81,7 @@ class SQLiteOutbox:
         A row whose destination would see nothing new stays as it is; one that returns to what was
         sent last needs no sending.
         """
-        self.connection.executemany(
-            "insert into outbox (destination, kind, record_key, op, version, payload_hash, "
-            "payload, order_key, status, queued_at) values (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, "
-            f"'waiting', '{at}') "
-            "on conflict (destination, kind, record_key) do update set op = excluded.op, "
-            "version = version + 1, payload_hash = excluded.payload_hash, "
-            "payload = excluded.payload, attempts = 0, next_attempt_at = null, answer = null, "
-            "queued_at = case status when 'waiting' then queued_at else excluded.queued_at end, "
-            f"status = case when status in {IN_FLIGHT} then status "
-            "when sent_hash = excluded.payload_hash then 'sent' else 'waiting' end "
-            "where payload_hash <> excluded.payload_hash",
-            rows,
-        )
+        _QUEUE.run(self.connection, ((*row, at) for row in rows))
 
     def queue_deletes(self, rows: Iterable[Sequence[object]], at: str) -> None:
         """Tell (destination, key) that a record ceased to exist, where it was ever told of it."""

@@ -1,7 +1,7 @@
 """The sandbox by hand: python -m tests.sandbox [VENDOR ...] [--sample] [--port 8900].
 
-Starts the vendors, says where they are and what a tap is told, and runs until Ctrl-C; then it says
-how much of each limit was used.
+Starts the vendors, says where they are and what a configuration is told, and runs until Ctrl-C;
+then it says how much of each limit was used.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.sandbox.sample import DATA, fill
 from tests.sandbox.server import VENDORS, Sandbox
@@ -58,15 +59,19 @@ def _options() -> argparse.ArgumentParser:
 
 def _introduction(sandbox: Sandbox) -> str:
     lines = []
+    sources: dict[str, Any] = {}
+    destinations: dict[str, Any] = {}
     for name, vendor in sandbox.vendors.items():
-        secrets = {key: value for key, value in vendor.tap_settings().items() if key != "base_url"}
-        told = "  ".join(f"{key} {value}" for key, value in secrets.items())
-        lines.append(f"{name:<12} {vendor.url}  {told}")
-    sources = {
-        SOURCES.get(name, name): vendor.tap_settings() for name, vendor in sandbox.vendors.items()
-    }
+        told = vendor.tap_settings() or vendor.target_settings()
+        secrets = "  ".join(f"{key} {value}" for key, value in told.items() if key != "base_url")
+        lines.append(f"{name:<12} {vendor.url}  {secrets}")
+        if vendor.tap_settings():
+            sources[SOURCES.get(name, name)] = vendor.tap_settings()
+        if vendor.target_settings():
+            destinations[name] = vendor.target_settings()
     config = {"start_date": "2026-01-01T00:00:00Z", "sources": sources}
-    return "\n".join([*lines, "", "A tap is told:", json.dumps(config, indent=2), ""])
+    config |= {"destinations": destinations}
+    return "\n".join([*lines, "", "A configuration is told:", json.dumps(config, indent=2), ""])
 
 
 def _farewell(sandbox: Sandbox) -> str:

@@ -240,8 +240,12 @@ class Vendor:
         """Add the headers that every answer of this vendor carries."""
 
     def tap_settings(self) -> dict[str, Any]:
-        """What a tap is told, to read from here."""
+        """What a tap is told, to read from here; nothing if it is no source."""
         return {"base_url": self.url}
+
+    def target_settings(self) -> dict[str, Any]:
+        """What a target is told, to write here; nothing if it is no destination."""
+        return {}
 
     # -- the order of things ---------------------------------------------------------------------
 

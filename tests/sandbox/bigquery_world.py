@@ -61,6 +61,7 @@ EVENT: Layout = {
             "item_brand": "STRING",
             "item_variant": "STRING",
             "item_category": "STRING",
+            "item_category2": "STRING",
             "price": "FLOAT",
             "quantity": "INTEGER",
             "item_revenue": "FLOAT",

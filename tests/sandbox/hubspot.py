@@ -59,6 +59,9 @@ class HubSpot(Vendor):
     def tap_settings(self) -> dict[str, Any]:
         return super().tap_settings() | {"access_token": self.token}
 
+    def target_settings(self) -> dict[str, Any]:
+        return self.tap_settings()
+
     # -- what the core asks ----------------------------------------------------------------------
 
     def documented_limits(self) -> list[Bucket]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tests.sandbox.bigquery import BigQuery
     from tests.sandbox.hubspot import HubSpot
     from tests.sandbox.salesforce import Salesforce
+    from tests.sandbox.segment import Segment
     from tests.sandbox.zendesk import Zendesk
 
 VENDORS: dict[str, str] = {  # where each class is; imported when it is asked for
@@ -31,6 +32,7 @@ VENDORS: dict[str, str] = {  # where each class is; imported when it is asked fo
     "zendesk": "tests.sandbox.zendesk:Zendesk",
     "salesforce": "tests.sandbox.salesforce:Salesforce",
     "bigquery": "tests.sandbox.bigquery:BigQuery",
+    "segment": "tests.sandbox.segment:Segment",
 }
 LONGEST_TARGET = 1 << 20  # bytes of a request line; a vendor refuses earlier, in its own words
 
@@ -167,6 +169,7 @@ class Sandbox:
     zendesk: Zendesk
     salesforce: Salesforce
     bigquery: BigQuery
+    segment: Segment
 
     def __init__(self, *names: str, port: int = 0) -> None:
         self.clock = Clock()

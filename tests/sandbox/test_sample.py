@@ -70,7 +70,8 @@ def test_zendesk_holds_every_change_of_a_ticket(zendesk: Zendesk, http: requests
         rows = list(csv.DictReader(file))
     assert found == Counter((row["ticket_id"], row["status"], row["changed_at"]) for row in rows)
     users = zendesk.world.tables["users"].values()
-    assert {user["email"] for user in users} == {row["requester"] for row in rows}
+    assert {user["email"] or "" for user in users} == {row["requester"] for row in rows}
+    assert {user["external_id"] or "" for user in users} == {row["requester_id"] for row in rows}
 
 
 def test_web_events_are_in_the_table_of_their_day() -> None:
@@ -80,10 +81,32 @@ def test_web_events_are_in_the_table_of_their_day() -> None:
         assert {f"events_{row['event_date']}" for row in rows} == {name}
     row = tables["events_20260106"][-1]
     assert row["event_timestamp"] % 1_000_000 == 0
-    items = Counter(
-        item["item_id"] for rows in tables.values() for r in rows for item in r["items"]
+    told = [row for rows in tables.values() for row in rows]
+    own = [row for row in told if row["event_name"] != "view_item_list"]
+    items = Counter(item["item_id"] for row in own for item in row["items"])
+    assert items == Counter(
+        item["item_id"]
+        for event in events
+        if event["event_name"] != "view_item_list"
+        for item in event.get("items", [])
     )
-    assert items == Counter(item["item_id"] for e in events for item in e.get("items", []))
+
+
+def test_google_is_told_accounts_and_categories_level_by_level() -> None:
+    rows = [row for rows in ga4_tables().values() for row in rows]
+    with (DATA / "web_accounts.csv").open(encoding="utf-8", newline="") as file:
+        emails = {row["account_id"]: row["email"] for row in csv.DictReader(file)}
+    assert Counter(emails.get(row["user_id"]) for row in rows) == Counter(
+        event["user_id"] for event in lines("web_events.jsonl")
+    )
+    assert "@" not in json.dumps(rows)
+    lists = [row["items"] for row in rows if row["event_name"] == "view_item_list"]
+    (printers,) = {
+        tuple(item["item_id"] for item in items)
+        for items in lists
+        if items[0].get("item_category2") == "printers"
+    }
+    assert printers == ("PRN-INKWELL-200", "PRN-INKWELL-400", "PRN-LASERA-10", "PRN-LASERA-30")
 
 
 def test_bigquery_holds_the_web_events() -> None:
@@ -106,7 +129,7 @@ def test_the_sandbox_runs_by_hand_until_it_is_asked_to_end() -> None:
         introduction = ""
         while not introduction.endswith("}\n\n"):
             introduction += said.readline()
-        sources = json.loads(introduction.partition("A tap is told:")[2])["sources"]
+        sources = json.loads(introduction.partition("A configuration is told:")[2])["sources"]
         deals = requests.get(
             f"{sources['hubspot']['base_url']}/crm/v3/objects/deals",
             headers={"Authorization": f"Bearer {sources['hubspot']['access_token']}"},

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
+from target_journeys.destinations import DESTINATIONS
 from tests.receiver import receiver
 from tests.target.messages import SCHEMA, record, sync
 
+GOLDEN = Path(__file__).parents[1] / "golden/requests"
 ANA, BO = "email:ana@acme.test", "email:bo@acme.test"
 
 
@@ -105,3 +109,46 @@ def test_consents_belong_to_the_person_not_to_one_id(kept, run, told):
     assert told.subjects() == [ANA]
     ((consents,),) = kept.ask("select consents from customers where subject = ?", ANA)
     assert json.loads(consents) == {"marketing": True}
+
+
+def settings_of(name: str, rows: str) -> dict | None:
+    """Those of a destination's first golden request, or none where it takes no such rows."""
+    case = json.loads(min((GOLDEN / name).glob("*.json")).read_text())
+    given = {"purpose": "marketing", "dry_run": True, "rows": rows}
+    try:
+        DESTINATIONS[name].model_validate(case["settings"] | given)
+    except ValidationError:
+        return None
+    return {"destinations": {name: case["settings"] | given}}
+
+
+TAKES = [
+    (name, rows)
+    for name in DESTINATIONS
+    for rows in ("record", "transition")
+    if settings_of(name, rows)
+]
+
+
+@pytest.mark.parametrize(("name", "rows"), TAKES)
+def test_every_destination_is_told_only_of_who_consented(name, rows, kept, tmp_path, monkeypatch):
+    """A dry run shows what would be sent."""
+    monkeypatch.chdir(tmp_path)
+    config = settings_of(name, rows)
+
+    def told(*events: dict) -> set[str]:
+        sync(kept, SCHEMA, *events, **config)
+        path = tmp_path / f"{name}.dry-run.jsonl"
+        said = path.read_text() if path.exists() else ""
+        return {who for who in (ANA, BO) if who.partition(":")[2] in said}
+
+    both = record(6, "cart_added"), record(7, "cart_added", subject=BO)
+    before = {BO} if rows == "record" else set()  # nobody is told of stages of before a consent
+    assert told(record(1), record(2, subject=BO), consent(3, "given", "service")) == set()
+    assert told(consent(4, "given", subject=BO)) == before
+    assert told(consent(5, "given"), *both) == {ANA, BO}
+    assert told(consent(8, "withdrawn", subject=BO)) == {ANA}
+
+
+def test_no_destination_is_left_out():
+    assert {name for name, _ in TAKES} == set(DESTINATIONS)

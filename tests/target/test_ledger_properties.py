@@ -162,3 +162,33 @@ def test_any_order_repetition_and_split_into_runs_comes_to_the_same(events, poli
     cuts = sorted(data.draw(st.lists(st.integers(0, len(shuffled)), max_size=4)))
     runs = [shuffled[a:b] for a, b in zip([0, *cuts], [*cuts, len(shuffled)], strict=True)]
     assert come_to(runs, policy) == whole
+
+
+@given(histories(), st.sampled_from(POLICIES), st.integers(0, 4000), st.randoms())
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_linked_and_unlinked_again_is_never_linked(events, policy, hours, random):
+    """Two ids that no other event ties: people, teams and records are as without the two events."""
+    pair = {PEOPLE[0], PEOPLE[1]}
+    events = [
+        each for each in events if {each.get("subject"), *linked(each)} != pair
+    ]  # of a pair the latest word counts, so an unlink would undo these, too
+    both = [
+        {
+            "event_id": f"{number:032x}",
+            "event_type": kind,
+            "occurred_at": (START + timedelta(hours=hours + number - 900)).isoformat(),
+            "source": "tests",
+            "subject": PEOPLE[0],
+            "properties": {"linked": PEOPLE[1]},
+        }
+        for number, kind in ((900, "identity_linked"), (901, "identity_unlinked"))
+    ]
+    mixed = [*events, *both]
+    random.shuffle(mixed)
+    with_both, without = come_to([mixed], policy), come_to([events], policy)
+    for table in ("journey_stages", "buying_teams", "identities"):
+        assert with_both[table] == without[table]
+
+
+def linked(event: dict[str, Any]) -> list[str]:
+    return [event["properties"]["linked"]] if "linked" in event.get("properties", {}) else []
