@@ -112,8 +112,8 @@ endif
 	$(call environment,.venv-browser,-r $<)
 	@touch $@
 
-# What other people's statistics say, to compare ours with.
-.venv-oracles/.installed: tests/oracles/requirements.txt | python-is-new
+# Libraries that know the statistics, to hold ours against.
+.venv-oracles/.installed: tests/real/oracles_requirements.txt | python-is-new
 	$(call environment,.venv-oracles,-r $<)
 	@touch $@
 
@@ -121,10 +121,10 @@ endif
 .shop-log/.installed: tests/real/shop_log_requirements.txt | .venv/.installed
 	@mkdir -p .shop-log
 ifdef UV
-	@uv pip install --quiet --no-deps --python $(BIN)/python --target .shop-log -r tests/real/shop_log_requirements.txt \
+	@uv pip install --quiet --no-deps --python $(BIN)/python --target .shop-log -r $< \
 	&& touch $@ || echo 'The shop log cannot be fetched: its tests will be skipped' >&2
 else
-	@$(BIN)/python $(PIP_INSTALL) --no-deps --target .shop-log -r tests/real/shop_log_requirements.txt \
+	@$(BIN)/python $(PIP_INSTALL) --no-deps --target .shop-log -r $< \
 	&& touch $@ || echo 'The shop log cannot be fetched: its tests will be skipped' >&2
 endif
 

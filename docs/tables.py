@@ -19,6 +19,7 @@ from typing import Any
 
 import click
 import yaml
+from pydantic import BaseModel
 
 from journeys import regions as beside
 from journeys import vocabulary
@@ -33,6 +34,7 @@ from tap_journeys.settings import json_schema as tap_schema
 from tap_journeys.tap import TapJourneys
 from target_journeys.cli import main as journeys_command
 from target_journeys.destinations import DESTINATIONS
+from target_journeys.promise_settings import PromiseSettings, RoadblockSettings, ScopeSettings
 from target_journeys.settings import settings_schema as target_schema
 from target_journeys.stage_model import CategorySettings, StageModelSettings, load
 from target_journeys.stores import open_store
@@ -406,12 +408,49 @@ def category_settings() -> str:
         "stages": codes(defaults["stages"]),
         "expected": "see [times](#times)",
         "pipelines": "see [pipelines](#pipelines)",
+        "roadblocks": "see [roadblocks](#roadblocks)",
+        "promises": "none; see [promises](#promises)",
     }
     rows = [
         (f"`{name}`", shown.get(name) or given(defaults[name]), each["description"])
         for name, each in schema["properties"].items()
     ]
     return table(("setting", "default", "meaning"), rows)
+
+
+def promise_settings() -> str:
+    """The settings of a promise, and of its scope."""
+    return table(["setting", "meaning"], described(PromiseSettings)) + table(
+        ["of `scope`", "meaning"], described(ScopeSettings)
+    )
+
+
+def roadblock_settings() -> str:
+    """The settings of a roadblock."""
+    return table(["setting", "meaning"], described(RoadblockSettings))
+
+
+def described(settings: type[BaseModel]) -> Iterator[Sequence[object]]:
+    """What each setting of a part of the stage model means."""
+    for name, field in settings.model_fields.items():
+        yield code(field.alias or name), field.description
+
+
+def roadblocks() -> str:
+    """The roadblocks of the standard model."""
+    return table(
+        ["roadblock", "opened by", "closed by", "whose", "per"],
+        (
+            [
+                code(name),
+                codes(rule["opened_by"]),
+                codes(rule["closed_by"]),
+                code(rule["owner"]),
+                code(rule["per"]) if "per" in rule else "",
+            ]
+            for name, rule in standard()["defaults"]["roadblocks"].items()
+        ),
+    )
 
 
 def model_settings() -> str:

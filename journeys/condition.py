@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from datetime import datetime
+from typing import NamedTuple
 
-from journeys.model import NO_LIMITS, Category, Dwell, Limits
-
-DAY = timedelta(days=1)
-DAYS_DIGITS = 3
+from journeys.model import NO_LIMITS, Category, Limits, Stay
 
 
 class Condition(NamedTuple):
@@ -62,21 +59,15 @@ def worst(
 
 
 def expected(
-    dwell: Dwell, since: datetime, as_of: datetime
-) -> tuple[dict[str, Any], datetime | None]:
-    """What is expected of a stay, the quantile that it has reached, and when it reaches the next.
+    stay: Stay, since: datetime, as_of: datetime
+) -> tuple[Mapping[str, float], datetime | None]:
+    """What is expected of a stay and how much of it has passed, and when that will change.
 
     In two steps, 75 and 90, so that a record changes at few moments, known beforehand.
     """
-    reached = 0
-    ahead: datetime | None = None
-    for percentile, length in ((75, dwell.p75), (90, dwell.p90)):
-        if as_of < since + length:
-            ahead = since + length
-            break
-        reached = percentile
-    return {
-        "p50_days": round(dwell.p50 / DAY, DAYS_DIGITS),
-        "p90_days": round(dwell.p90 / DAY, DAYS_DIGITS),
-        "percentile": reached,
-    }, ahead
+    lasted = as_of - since
+    if lasted < stay.p75:
+        return stay.before, since + stay.p75
+    if lasted < stay.p90:
+        return stay.after_p75, since + stay.p90
+    return stay.after_p90, None

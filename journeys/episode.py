@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from journeys.condition import condition, expected, worst
-from journeys.detours import detours
+from journeys.detours import STRAIGHT, detours
 from journeys.event import JourneyEvent
 from journeys.funnels import funnels
 from journeys.goals import goal_of
@@ -17,14 +17,14 @@ from journeys.model import (
     Outcome,
     Stage,
     StageModel,
-    dwell_in,
-    limits_in,
+    measures_of,
 )
 from journeys.promises import NONE_TOLD, told
 from journeys.record import StageRecord, Visit
 from journeys.regions import OPENS_AT, RETURNING, SEEKING_SUPPORT, Regions, concerns
 from journeys.repeats import repeats
 from journeys.roadblocks import CLEAR, in_the_way
+from journeys.telling import ANSWER, CONTACT, GOAL, HINDRANCE, PROMISE, VALUE
 from journeys.touches import Touch, feedback, last_step, seen
 from journeys.worth import value
 
@@ -68,7 +68,9 @@ class Episode:
     due: datetime | None = None  # when time alone moves or ends this episode
     touches: list[JourneyEvent] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)  # touches before each visit of the path
-    watched: list[Touch] = field(default_factory=list)  # those that more is to be found out from
+    watched: list[Touch] = field(default_factory=list)  # those that tell more
+    tells: int = 0  # what; bits of journeys.telling
+    strayed: bool = False  # it went back, or entered a stage again
     step: JourneyEvent | None = None  # the last touch that was not an impression
 
     # -- what an event does ----------------------------------------------------------------
@@ -93,7 +95,8 @@ class Episode:
             self._end(event, meaning.outcome)
         self._schedule()
         self.touches.append(event)
-        if meaning.is_watched:
+        if meaning.tells:
+            self.tells |= meaning.tells
             self.watched.append((event, self.here.name))
 
     def _weigh(self, meaning: EventMeaning, target: int) -> None:
@@ -237,6 +240,8 @@ class Episode:
     # -- the main line ---------------------------------------------------------------------
 
     def _enter(self, target: int, at: datetime, event_id: str) -> None:
+        if self.stage is not None and target <= self.stage and self.path[-1].cycle == self.cycle:
+            self.strayed = True
         self.previous = self.stage
         self.stage, self.here = target, self.model.stages[target]
         self.visited |= 1 << target
@@ -283,25 +288,28 @@ class Episode:
                 regions.pop("engagement", None)  # nobody waits for a customer who left
             elif check is not None:
                 checks.append(check)
-        way = in_the_way(category.obstacles, self.watched) if self.watched else CLEAR
-        aside = detours(self.path, self.model.rank, self.ended_at or last_at)
-        said = repeats(self.watched, category.repeat_window) if self.watched else ()
+        watched, tells = self.watched, self.tells
+        way = in_the_way(category.obstacles, watched) if tells & HINDRANCE else CLEAR
+        aside = STRAIGHT
+        if self.strayed:
+            aside = detours(self.path, self.model.rank, self.ended_at or last_at)
+        said = repeats(watched, category.repeat_window) if tells & CONTACT else ()
         kept = NONE_TOLD
-        if category.owed and self.watched:
-            kept = told(category.owed, self.watched, said, category.repeat_window, as_of)
+        if tells & PROMISE and category.owed:
+            kept = told(category.owed, watched, said, category.repeat_window, as_of)
             if kept.next_check_at is not None:
                 checks.append(kept.next_check_at)
         doing = since = None
         stay = None
         if self.outcome is None:
-            stage, begun = self.here.name, self.clock_from
-            limits = limits_in(self.model, category, about[1], stage)
-            dwell = condition(category, stage, begun, as_of, limits)
+            begun = self.clock_from
+            limits, usual = measures_of(self.model, category, about[1], self.here.name)
+            dwell = condition(category, self.here.name, begun, as_of, limits)
             doing, since, check = worst(dwell, way.blocked, way.waits, aside.since)
             if check is not None:
                 checks.append(check)
-            valid = max(valid, dwell.since)
-            usual = dwell_in(self.model, category, about[1], stage)
+            if dwell.since > valid:
+                valid = dwell.since
             if usual is not None:
                 stay, check = expected(usual, begun, as_of)
                 if check is not None:
@@ -319,7 +327,8 @@ class Episode:
         skipped = self._skipped()
         all_touches, visibility = seen(
             self.touches,
-            zip((visit.stage for visit in self.path), self.starts, strict=True),
+            self.path,
+            self.starts,
             category.lit_days,
             len(skipped),
         )
@@ -359,14 +368,14 @@ class Episode:
             way.roadblocks,
             aside.found,
             kept.occasions,
-            goal_of(self.watched, self.ended_at) if self.watched else None,
+            goal_of(watched, self.ended_at) if tells & GOAL else None,
             visibility,
             all_touches,
-            feedback(self.watched) if self.watched else (),
+            feedback(watched) if tells & ANSWER else (),
             said,
             None if self.step is None else last_step(self.step),
             stay,
-            value(self.watched, self.model.meanings) if self.watched else None,
+            value(watched, self.model.meanings) if tells & VALUE else None,
             self._funnels() if category.funnels else (),
         )
 

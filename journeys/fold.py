@@ -18,6 +18,7 @@ from journeys.promises import for_persona
 from journeys.record import StageRecord, Visit
 from journeys.regions import OPENS_AT, concerns
 from journeys.snapshots import SNAPSHOTS, history
+from journeys.telling import VALUE
 from journeys.touches import FEEDBACK
 
 __all__ = ["Folded", "StageRecord", "Visit", "fold", "fold_subject"]
@@ -116,7 +117,8 @@ def fold_subject(
         if model.personas:
             own = [event for event in kept if not is_account or event.subject is None]
             with_personas(folded, assigned(model.personas, own, model.roles), moment)
-        folded.records = [made_to(model, record) for record in folded.records]
+        if model.has_promises:
+            folded.records = [made_to(model, record) for record in folded.records]
     return folded
 
 
@@ -363,7 +365,7 @@ class Line:
         if episode is None or episode.outcome is not None:
             return
         episode.candidates.add(route.candidate or "")
-        episode.take(event, EventMeaning(rank=0, is_watched=True), None)
+        episode.take(event, EventMeaning(rank=0, tells=VALUE), None)
         episode.close("won", event.occurred_at, evidence="explicit")
 
     def records(self, subject: str, as_of: datetime) -> Iterator[StageRecord]:

@@ -10,17 +10,13 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from journeys.goals import GOALS
-from journeys.metrics import METRICS, types_of
 from journeys.personas import Persona
 from journeys.promises import Promise, promises_of
 from journeys.regions import REGION_OF_EVENT
-from journeys.repeats import CONTACTS, REPEATED
-from journeys.roadblocks import MOVES, RoadblockRule, rules_of
+from journeys.roadblocks import RoadblockRule, rules_of
 from journeys.roles import RoleWords, role_words
-from journeys.touches import FEEDBACK
+from journeys.telling import PROMISE, telling
 from journeys.vocabulary import FAMILIES
-from journeys.worth import CART, OPPORTUNITY
 
 # z-scores of a standard normal: where p75 lies between p50 and p90 of a log-normal dwell time.
 P75_BETWEEN_P50_AND_P90 = 0.6745 / 1.2816
@@ -28,6 +24,8 @@ P75_BETWEEN_P50_AND_P90 = 0.6745 / 1.2816
 EVENT_ORDER: dict[str, int] = {
     name: rank for rank, name in enumerate(name for names in FAMILIES.values() for name in names)
 }
+DAY = timedelta(days=1)
+DAYS_DIGITS = 3
 ENGINE = 2  # raised when the same model makes other records, so that stores fold all again
 FACTS: frozenset[str] = frozenset(FAMILIES["admin"])  # about ids, not about what happened
 
@@ -66,6 +64,28 @@ class Limits(NamedTuple):
 NO_LIMITS = Limits(None, None)
 
 
+class Stay(NamedTuple):
+    """What is expected of a stay in a stage, and how a record shows it when it has lasted so long.
+
+    Shared by all records, for there are few of these and many of those.
+    """
+
+    p75: timedelta
+    p90: timedelta
+    before: Mapping[str, float]
+    after_p75: Mapping[str, float]
+    after_p90: Mapping[str, float]
+
+
+def stay_of(dwell: Dwell) -> Stay:
+    """An expected dwell as records show it."""
+    days = {
+        "p50_days": round(dwell.p50 / DAY, DAYS_DIGITS),
+        "p90_days": round(dwell.p90 / DAY, DAYS_DIGITS),
+    }
+    return Stay(dwell.p75, dwell.p90, *({**days, "percentile": share} for share in (0, 75, 90)))
+
+
 @dataclass(frozen=True, slots=True)
 class Category:
     """What one category expects, after inheritance."""
@@ -95,8 +115,9 @@ class Category:
     internal_order: Mapping[str, tuple[str, ...]]  # step → steps that must be done before
     entry: Mapping[str, int] = field(default_factory=dict)  # stage name → index it is entered at
     limits: Mapping[str, Limits] = field(default_factory=dict)  # stage → slow and stalled after
-    obstacles: tuple[RoadblockRule, ...] = ()  # `roadblocks`, compiled
-    owed: tuple[Promise, ...] = ()  # `promises`, compiled
+    stays: Mapping[str, Stay] = field(default_factory=dict)  # stage → `expected`, as it is shown
+    obstacles: Mapping[str, tuple[RoadblockRule, ...]] = field(default_factory=dict)
+    owed: tuple[Promise, ...] = ()
 
     @property
     def lit_days(self) -> int:
@@ -128,7 +149,7 @@ class EventMeaning:
     is_renewal: bool = False
     is_crm: bool = False
     opens: bool = False
-    is_watched: bool = False  # the record tells more of it than how often it happened
+    tells: int = 0  # what the record looks at it for; bits of journeys.telling
 
     @property
     def opens_journey(self) -> bool:
@@ -149,6 +170,7 @@ class StageModel:
     products: Mapping[str, Mapping[str, Any]]
     hash: str
     rank: Mapping[str, int] = field(default_factory=dict)  # stage → its index
+    has_promises: bool = False
     source_rank: Mapping[str, int] = field(default_factory=dict)
     roles: RoleWords = field(default_factory=RoleWords)
     personas: tuple[Persona, ...] = ()  # the first that fits counts
@@ -171,22 +193,21 @@ class StageModel:
         return found
 
 
-def limits_in(model: StageModel, category: Category, path: str | None, stage: str) -> Limits:
-    """How long a stage may take: as learned of the category or those above, else as declared."""
-    if category.stall_rule != "declared":
-        for prefix in reversed(prefixes(path)):
-            if (prefix, stage) in model.learned:
-                return model.learned[prefix, stage]
-    return category.limits.get(stage, NO_LIMITS)
+def measures_of(
+    model: StageModel, category: Category, path: str | None, stage: str
+) -> tuple[Limits, Stay | None]:
+    """How long a stage may and usually does take: as learned, where that is wanted, or declared.
 
-
-def dwell_in(model: StageModel, category: Category, path: str | None, stage: str) -> Dwell | None:
-    """How long a stage is expected to take: as learned, where that is wanted, else as declared."""
-    if category.stall_rule != "declared":
-        for prefix in reversed(prefixes(path)):
-            if (prefix, stage) in model.learned_dwell:
-                return model.learned_dwell[prefix, stage]
-    return category.expected.get(stage)
+    What was learned of a category holds for those below it, until there is more of them.
+    """
+    limits, stay = category.limits.get(stage, NO_LIMITS), category.stays.get(stage)
+    if category.stall_rule == "declared":
+        return limits, stay
+    for prefix in prefixes(path):
+        limits = model.learned.get((prefix, stage), limits)
+        if (prefix, stage) in model.learned_dwell:
+            stay = stay_of(model.learned_dwell[prefix, stage])
+    return limits, stay
 
 
 UNDECLARED = EventMeaning(rank=len(EVENT_ORDER))  # a type nobody declared is evidence only
@@ -228,6 +249,7 @@ def inherit(parent: Category, overrides: Mapping[str, Any], stages: tuple[Stage,
             name: limits_of(child.expected.get(name), child.stalled_after.get(name))
             for name in names
         },
+        stays={name: stay_of(child.expected[name]) for name in names if name in child.expected},
         obstacles=rules_of(child.roadblocks),
         owed=promises_of(child.promises),
     )
@@ -264,9 +286,7 @@ def build(data: Mapping[str, Any]) -> StageModel:
         for o in data["outcomes"]
     }
     names = [*EVENT_ORDER, *(name for name in data["event_types"] if name not in EVENT_ORDER)]
-    groups = [data["defaults"], *data["categories"].values(), *data["products"].values()]
-    watched = {*FEEDBACK, *OPPORTUNITY, *CART, *data["purchases"], *data["renewals"]}
-    watched |= {*MOVES, *CONTACTS, REPEATED, *GOALS}.union(*(types_in(group) for group in groups))
+    tells = telling(data)
     meanings = {
         name: EventMeaning(
             rank=rank,
@@ -279,7 +299,7 @@ def build(data: Mapping[str, Any]) -> StageModel:
             is_renewal=name in data["renewals"],
             is_crm=name in data["crm_evidence"],
             opens=name in data["opens"],
-            is_watched=name in watched,
+            tells=tells.get(name, 0),
         )
         for rank, name in enumerate(names)
     }
@@ -293,6 +313,7 @@ def build(data: Mapping[str, Any]) -> StageModel:
         categories=data["categories"],
         products=data["products"],
         hash=content_hash({**data, "engine": ENGINE}),
+        has_promises=any(bits & PROMISE for bits in tells.values()),
         rank={stage.name: index for index, stage in enumerate(stages)},
         source_rank={name: rank for rank, name in enumerate(data["source_rank"])},
         roles=role_words(data["buying_roles"], data["role_names"], data["role_titles"]),
@@ -301,21 +322,6 @@ def build(data: Mapping[str, Any]) -> StageModel:
             for name, each in data["personas"].items()
         ),
     )
-
-
-def types_in(group: Mapping[str, Any]) -> set[str]:
-    """The event types that the promises and roadblocks of a category, as set, look at."""
-    found: set[str] = set()
-    for promise in group.get("promises", {}).values():
-        if promise is not None:
-            if "metric" in promise:
-                found |= METRICS[promise["metric"]].types
-            found |= types_of(promise.get("from")) | types_of(promise.get("to"))
-            found |= types_of(promise.get("count"))
-    for rule in group.get("roadblocks", {}).values():
-        if rule is not None:
-            found.update(*(rule.get(key, ()) for key in ("opened_by", "closed_by", "moved_by")))
-    return found
 
 
 def content_hash(data: Mapping[str, Any]) -> str:

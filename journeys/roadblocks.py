@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -52,15 +52,9 @@ class RoadblockRule:
     name: str
     opened_by: frozenset[str]
     closed_by: frozenset[str]
-    moved_by: frozenset[str]  # may tell who is waited for, or that it is over
     owner: str
     per: str | None  # property that tells one from another: ticket, order …
     when: Mapping[str, Any]  # property of the opening event → test
-
-    @property
-    def types(self) -> frozenset[str]:
-        """All event types that it looks at."""
-        return self.opened_by | self.closed_by | self.moved_by
 
 
 @dataclass(slots=True)
@@ -101,17 +95,16 @@ class InTheWay(NamedTuple):
 CLEAR = InTheWay((), None, {})
 
 
-def in_the_way(rules: Iterable[RoadblockRule], watched: Iterable[Touch]) -> InTheWay:
-    """What stood and stands in the way, by a journey's touches in order."""
+def in_the_way(rules: Mapping[str, Sequence[RoadblockRule]], watched: Iterable[Touch]) -> InTheWay:
+    """What stood and stands in the way, by a journey's touches in order and rules by event type."""
     found: list[Obstacle] = []
     still: dict[tuple[str, str | None], Obstacle] = {}
     move: tuple[str, datetime] | None = None
-    rules = tuple(rules)
     for event, stage in watched:
-        for rule in rules:
-            if event.event_type in rule.types:
-                _apply(rule, event, stage, still, found)
-        move = _moved(event, move)
+        for rule in rules.get(event.event_type, ()):
+            _apply(rule, event, stage, still, found)
+        if event.event_type in MOVES:
+            move = _moved(event, move)
     waits: dict[str, datetime] = {}
     if move is not None:
         waits[move[0]] = move[1]
@@ -167,8 +160,6 @@ def _apply(
 def _moved(event: JourneyEvent, move: tuple[str, datetime] | None) -> tuple[str, datetime] | None:
     """Whose move it is after an event of a deal."""
     kind = event.event_type
-    if kind not in MOVES:
-        return move
     after = MOVES[kind]
     if kind == "opportunity_stage_changed" and (named := event.properties.get("waiting_on")):
         after = WAITING.get(str(named).lower())
@@ -192,18 +183,22 @@ def matches(known: str | None, named: str | None) -> bool:
     return known is None or named is None or known == named
 
 
-def rules_of(data: Mapping[str, Mapping[str, Any] | None]) -> tuple[RoadblockRule, ...]:
-    """Roadblock rules from settings; one that is null does not hold."""
-    return tuple(
-        RoadblockRule(
+def rules_of(
+    data: Mapping[str, Mapping[str, Any] | None],
+) -> dict[str, tuple[RoadblockRule, ...]]:
+    """Roadblock rules from settings, by event type; one that is null does not hold."""
+    found: dict[str, tuple[RoadblockRule, ...]] = {}
+    for name, each in data.items():
+        if each is None or "opened_by" not in each:
+            continue
+        rule = RoadblockRule(
             name,
             frozenset(each["opened_by"]),
             frozenset(each.get("closed_by", ())),
-            frozenset(each.get("moved_by", ())),
             each.get("owner", "us"),
             each.get("per"),
             each.get("when", {}),
         )
-        for name, each in data.items()
-        if each is not None and "opened_by" in each
-    )
+        for event_type in {*rule.opened_by, *rule.closed_by, *each.get("moved_by", ())}:
+            found[event_type] = (*found.get(event_type, ()), rule)
+    return found

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 from journeys.event import JourneyEvent
+from journeys.record import Visit
 
 FEEDBACK: Mapping[str, str] = {
     "nps_answered": "nps",
@@ -29,12 +29,16 @@ class Seen(NamedTuple):
 
 
 def seen(
-    events: Sequence[JourneyEvent], stays: Iterable[tuple[str, int]], lit_days: int, jumps: int
+    events: Sequence[JourneyEvent],
+    path: Sequence[Visit],
+    starts: Sequence[int],
+    lit_days: int,
+    jumps: int,
 ) -> Seen:
     """Touches by stage, channel and type; whose they were, how we know, and what stays dark.
 
-    ``events`` are in order and not empty; ``stays``: each stage that was entered, and how many
-    events came before. The dark share is that of the days, in UTC, without an observed touch of
+    ``events`` are in order and not empty; ``starts``: how many of them came before each visit of
+    the path. The dark share is that of the days, in UTC, without an observed touch of
     ours or a partner's in the ``lit_days`` up to it; ``jumps`` are the stages that were passed
     without evidence. Written for speed: it is done for every event there is.
     """
@@ -42,12 +46,11 @@ def seen(
     others: list[JourneyEvent] = []
     first_day = lit_until = events[0].occurred_at.toordinal()
     lit = 0
-    bounds = list(stays)
-    bounds.append(("", len(events)))
-    for (stage, start), (_, end) in pairwise(bounds):
+    ends = iter((*starts[1:], len(events)))
+    for visit, start, end in zip(path, starts, ends, strict=True):
         if start == end:
-            continue
-        channels = found.setdefault(stage, {})
+            continue  # time alone moved it on
+        channels = found.setdefault(visit.stage, {})
         of_channel: str | None = ""  # no event has this one
         types: dict[str, int] = {}
         for event in events[start:end]:

@@ -43,28 +43,31 @@ def value(
     """
     bought: dict[str, dict[str, Money]] = {}  # event type → order → what it came to
     renewed: list[Money] = []
-    wanted: Money | None = None
-    in_cart: Money | None = None
+    wanted: JourneyEvent | None = None
+    in_cart: JourneyEvent | None = None
     last: Money | None = None
     for event, _ in watched:
         if event.value is None:
             continue
-        meaning = meanings[event.event_type]
-        money = money_of(event)
-        if money is None:
-            continue
-        if meaning.is_purchase:
-            order = str(event.properties.get("order") or event.source_key or event.event_id)
-            bought.setdefault(event.event_type, {})[order] = last = money
-        elif meaning.is_renewal:
-            renewed.append(money)
+        event_type = event.event_type
+        if event_type in OPPORTUNITY:
+            wanted = event
+        elif event_type in CART:
+            in_cart = event
+        else:
+            meaning = meanings[event_type]
+            money = money_of(event) if meaning.is_purchase or meaning.is_renewal else None
+            if money is None:
+                continue
             last = money
-        elif event.event_type in OPPORTUNITY:
-            wanted = money
-        elif event.event_type in CART:
-            in_cart = money
+            if meaning.is_renewal:
+                renewed.append(money)
+            else:
+                order = str(event.properties.get("order") or event.source_key or event.event_id)
+                bought.setdefault(event_type, {})[order] = money
     if last is None:
-        return described(wanted or in_cart)
+        stated = wanted or in_cart
+        return None if stated is None else described(money_of(stated))
     currency = last.currency
     sums = [total(orders.values(), currency) for orders in bought.values()]
     amount = max(sums, default=Decimal()) + total(renewed, currency)

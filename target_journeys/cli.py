@@ -14,6 +14,14 @@ from singer_sdk.exceptions import ConfigValidationError
 
 from target_journeys import requirements
 from target_journeys.check import check
+from target_journeys.command import (
+    CONFIGURATION,
+    FAILED,
+    LEFT,
+    config_option,
+    json_option,
+    opened,
+)
 from target_journeys.delivery_commands import deliver_command, refused_group
 from target_journeys.experience import Experience
 from target_journeys.explain import detail, explain, overview
@@ -26,14 +34,6 @@ from target_journeys.map_commands import (
     effects_command,
     map_command,
     review_command,
-)
-from target_journeys.options import (
-    CONFIGURATION,
-    FAILED,
-    LEFT,
-    config_option,
-    json_option,
-    opened,
 )
 from target_journeys.outbox import Outbox
 from target_journeys.outlooks import Outlooks
@@ -91,9 +91,6 @@ def explain_command(
             click.echo(line)
     if not found["journeys"]:
         raise SystemExit(1)
-
-
-main.add_command(gaps_command)
 
 
 @main.command("check")
@@ -220,6 +217,7 @@ def report_command(config: Path, out: Path, subjects: tuple[str, ...]) -> None:
 
 
 main.add_command(deliver_command)
+main.add_command(gaps_command)
 main.add_command(refused_group)
 main.add_command(map_command)
 main.add_command(effects_command)

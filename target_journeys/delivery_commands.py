@@ -10,8 +10,7 @@ from textwrap import indent
 
 import click
 
-from target_journeys.deliveries import requests_of
-from target_journeys.options import (
+from target_journeys.command import (
     CONFIG_HELP,
     FAILED,
     LEFT,
@@ -20,6 +19,7 @@ from target_journeys.options import (
     json_option,
     opened,
 )
+from target_journeys.deliveries import requests_of
 from target_journeys.outbox import Outbox
 from target_journeys.plan import Planned, plan
 from target_journeys.stores import StoreError

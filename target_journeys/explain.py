@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from target_journeys.explain_experience import evidence_ids, experience, with_evidence
 from target_journeys.identities import ACCOUNTS, PEOPLE
 from target_journeys.outlooks import Outlooks
 from target_journeys.rows import as_mapping, team_mapping
@@ -42,6 +43,7 @@ def explain(
             if meant & {journey["scope_id"], journey["product"], journey["category"]}
         ]
     moved_by = {step[2] for journey in journeys for step in journey["path"]}
+    moved_by.update(name for journey in journeys for name in evidence_ids(journey))
     evidence = {event["event_id"]: event for event in events(store.bodies_of(moved_by))}
     teams = teams_of(store, canonical, product)
     shown = [*journeys, *teams]
@@ -51,6 +53,7 @@ def explain(
     for journey in journeys:
         journey["product_name"] = names.get(journey["product"])
         journey["outlook"] = ahead and ahead.of(journey)
+        with_evidence(journey, evidence)
         journey["steps"] = [
             {
                 "stage": stage,
@@ -168,6 +171,7 @@ def detail(found: Mapping[str, Any]) -> Iterator[str]:
             yield from outlook_lines(journey["outlook"])
         if journey["candidates"]:
             yield f"  candidates: {', '.join(journey['candidates'])}"
+        yield from experience(journey)
         yield (
             f"  {journey['event_count']} events from {journey['first_event_at']} "
             f"to {journey['last_event_at']}"

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 import click
 
+from target_journeys.command import CONFIGURATION, FAILED, config_option, json_option, opened
 from target_journeys.gap_traces import traced
 from target_journeys.gaps import Window, find_all, window_of
-from target_journeys.options import CONFIGURATION, FAILED, config_option, json_option, opened
 from target_journeys.stage_model import StageModelError, load
 
 Function = TypeVar("Function", bound=Callable[..., Any])

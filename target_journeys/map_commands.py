@@ -10,10 +10,10 @@ from typing import Any
 import click
 
 from target_journeys.actions import act, effects
+from target_journeys.command import config_option, json_option, opened
 from target_journeys.interference import interference
 from target_journeys.map_text import NOTHING_YET, change_lines, map_lines, overview_lines, rate
 from target_journeys.maps import between, compared, overview
-from target_journeys.options import config_option, json_option, opened
 from target_journeys.settings import Settings
 from target_journeys.stage_model import load
 from target_journeys.stores.sqlite import SQLiteStore

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from target_journeys.stores.sqlite_schema import STAGE_COLUMNS
+from target_journeys.stores.sqlite_schema import EXPERIENCE_COLUMNS, STAGE_COLUMNS
 
 ENGINE_ONLY = frozenset({"next_check_at", "model_hash"})  # a change of these tells nobody anything
 KEY_COLUMNS = STAGE_COLUMNS[:4]
@@ -57,7 +57,8 @@ def told(record: Mapping[str, Any], names: Iterable[str], who: str) -> dict[str,
     }
 
 
-UNTOLD = frozenset({"path", "regions", "stages_skipped", "buying_team"})  # lists within lists
+# Lists within lists.
+UNTOLD = frozenset({"path", "regions", "stages_skipped", "buying_team", *EXPERIENCE_COLUMNS})
 FLAT = (*(name for name in SEEN if name not in UNTOLD), *TEAM_FIELDS)  # one value each
 NUMBERS = frozenset(
     {"episode", "cycle", "event_count", "team_members", "team_coverage", "team_stage_spread"}

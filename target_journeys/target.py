@@ -152,7 +152,6 @@ class TargetJourneys(Target):
         self.experience.prepare()
         self.ledger.close_run()
         self._acknowledge()
-        self.experience.update()
         if self.unused and "journey_events" not in self.keys:
             self.logger.warning(
                 "target-journeys received stream '%s', but it stores 'journey_events' only. "

@@ -109,3 +109,33 @@ def test_a_wrong_configuration_ends_with_2(tmp_path):
     config.write_text('{"stroe": 1}')
     result = CliRunner().invoke(main, ["explain", ANA, "--config", str(config)])
     assert (result.exit_code, "Setting 'stroe' is unknown" in result.output) == (2, True)
+
+
+def test_what_a_journey_was_like_is_told_plainly(kept, tmp_path):
+    model = {"defaults": {"promises": {"solved soon": {"metric": "resolution", "within": "PT2H"}}}}
+    events = [
+        record(1, "cart_added", value="49.90", currency="EUR", channel="web"),
+        record(2, "goal_stated", properties={"goal": "a quiet office"}),
+        record(3, "ticket_opened", properties={"ticket": "T1"}, channel="email"),
+        record(4, "ticket_opened", properties={"ticket": "T2"}, channel="phone"),
+        record(9, "ticket_resolved", properties={"ticket": "T2"}),
+    ]
+    sync(kept, SCHEMA, *events, stage_model=model, as_of="2026-01-01T10:00:00Z")
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"store": f"sqlite:///{kept}"}))
+    asked = CliRunner().invoke(main, ["explain", ANA, "P", "--config", str(config)])
+    said = [line.strip() for line in asked.output.splitlines()]
+    for line in (
+        "in the way: ticket since 2026-01-01T03:00:00Z, ours, by web_events 3",
+        "was in the way: ticket from 2026-01-01T04:00:00Z to 2026-01-01T09:00:00Z",
+        "promise 'solved soon': missed, from 2026-01-01T03:00:00Z, due 2026-01-01T05:00:00Z, "
+        "by web_events 3",
+        "promise 'solved soon': missed, from 2026-01-01T04:00:00Z, due 2026-01-01T06:00:00Z, "
+        "took 5.0 hours, by web_events 9",
+        "goal: a quiet office, open, stated 2026-01-01T02:00:00Z",
+        "had to say the same again: 1 times",
+        "last step: ticket_resolved, 2026-01-01T09:00:00Z",
+        "worth 49.90 EUR",
+    ):
+        assert line in said
+    assert any(line.startswith("what moves it next: ticket has to go (ours)") for line in said)

@@ -1,4 +1,4 @@
-"""What all commands of `journeys` share: options, exit codes, and how settings and store open."""
+"""What all commands of `journeys` share: options, exit codes, an opened store."""
 
 from __future__ import annotations
 
