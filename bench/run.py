@@ -37,6 +37,8 @@ BLOCKS = (
     "deliveries",
     "sources",
     "floors",
+    "convergence",
+    "rates",
 )
 LINE_BYTES = (560, 630)  # the mean length of a line that the figures are defined for
 PER_PERSON = 11  # events of one person in people.py, links included
@@ -310,7 +312,7 @@ class Bench:
     def deliveries(self) -> dict[str, Any]:
         """Reading, and a destination that is up, beside one that is down."""
         script = [str(self.ours / "python"), str(BENCH / "deliveries.py")]
-        given = ["--deals", str(self.deals("jsonl")), "--ours", str(self.ours.absolute())]
+        given = ["--deals", str(self.deals("jsonl")), "--ours", str(self.ours)]
         with TemporaryDirectory(dir=self.work) as folder:
             command = [*script, *given, "--repeat", str(self.options.repeat), "--folder", folder]
             found: dict[str, Any] = json.loads(run([command])[0].last_line)
@@ -319,7 +321,7 @@ class Bench:
             [
                 name,
                 *(f"{each[clock]:.1f}" for clock in each),
-                *(f"{speed[name][clock]:.2f}" if name in speed else "1" for clock in each),
+                *(f"{speed[name][clock]:.2f}" for clock in each),
             ]
             for name, each in measured.items()
         ]
@@ -372,6 +374,51 @@ class Bench:
         rows = [[name, f"{rate:,.0f}"] for name, rate in rates.items()]
         show(table(["operation, one process, lines in memory", "records/s"], rows))
         return rates
+
+    def convergence(self) -> list[dict[str, Any]]:
+        """Every destination with a receiver that fails three requests of ten."""
+        found = self.script("convergence.py", self.options.records // 2)
+        rows = [
+            [
+                row["destination"],
+                f"{row['journeys']:,}",
+                "yes" if row["same"] and set(row["states"]) == {"sent"} else "NO",
+                *(f"{row[key]:,}" for key in ("runs", "requests")),
+                f"{sum(row['faults'].values()) / row['requests']:.0%}",
+                *(f"{row[key]:.0f}" for key in ("wall_s", "cpu_s", "peak_mb")),
+            ]
+            for row in found
+        ]
+        show("\n## convergence\n\nThe target is run again until nothing is left.\n")
+        columns = ["destination", "journeys", "all told", "runs", "requests", "faults"]
+        show(table([*columns, "wall s", "CPU s", "peak MB"], rows))
+        return found
+
+    def rates(self) -> list[dict[str, Any]]:
+        """Every destination with a receiver that enforces a limit."""
+        found = self.script("rates.py", self.options.records // 4)
+        rows = [
+            [
+                f"{row['destination']}, {'own' if row['own'] else 'documented'} limit",
+                "not met" if row["share"] is None else f"{row['share']:.1%}",
+                f"{row['overdrawn']:.2%}",
+                f"{row['requests'] / row['span_s']:.1f}",
+                f"{row['peak_mb']:.0f}",
+                times(divided(row["peak_mb"], row.get("small_mb"))),
+            ]
+            for row in found
+        ]
+        show("\n## rates\n\nAnswers take 100 ms; the own limit is 20 requests a second.\n")
+        columns = ["destination", "share of the limit", "answered 429", "requests/s"]
+        show(table([*columns, "peak MB", "x a tenth of the records"], rows))
+        return found
+
+    def script(self, name: str, records: int) -> list[dict[str, Any]]:
+        """What one of our own scripts measures."""
+        command = [str(self.ours / "python"), str(BENCH / name)]
+        options = ["--records", str(records), "--folder", str(self.work)]
+        found: list[dict[str, Any]] = json.loads(run([[*command, *options]])[0].last_line)
+        return found
 
     # our commands
 

@@ -16,6 +16,7 @@ from pydantic import Field as Setting
 from pydantic import SecretStr, model_validator
 from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
 
+from journeys.oauth import token_form
 from tap_journeys.side_by_side import together
 from tap_journeys.sources.base import Source
 from tap_journeys.sources.login import OAuth, bearer
@@ -194,12 +195,7 @@ class Salesforce(Source):
         if key is not None:
             signed = assertion(client, self.username or "", self._login_host(), key)
             return {"grant_type": GRANT, "assertion": signed}
-        form = {"client_id": client, "client_secret": _secret(self.client_secret)}
-        if refresh_token is None:
-            form |= {"grant_type": "client_credentials"}
-        else:
-            form |= {"grant_type": "refresh_token", "refresh_token": refresh_token}
-        return {name: value for name, value in form.items() if value}
+        return token_form(client, _secret(self.client_secret), refresh_token)
 
 
 def _secret(value: SecretStr | None) -> str | None:

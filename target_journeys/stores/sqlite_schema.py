@@ -281,3 +281,9 @@ def outbox_leases(db: Database) -> None:
         "oldest_waiting text, stopped text, primary key (run, destination)) without rowid",
     ):
         db.execute(statement)
+
+
+@migrations(name="0006 what an accepted row was told as")
+def what_an_accepted_row_was_told_as(db: Database) -> None:
+    """A row may change while a job has it; the job's answer is about what was told then."""
+    db.execute("alter table outbox add column told_as text")  # JSON: see deliveries.ToldAs
