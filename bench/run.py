@@ -337,16 +337,19 @@ class Bench:
         with TemporaryDirectory(dir=self.work) as folder:
             found = sources.measure(self.ours, self.peers.parent.parent, Path(folder))
         rows = [
-            [each["name"], f"not measured: {each['error']}", *[""] * 5]
+            [each["name"], f"not measured: {each['error']}", *[""] * 6]
             if "span_s" not in each
             else [
-                each["name"] + (f" ({each['error']})" if "error" in each else ""),
+                each["name"]
+                + (f" ({each['error']})" if "error" in each else "")
+                + (" (stopped)" if each["stopped"] else ""),
                 f"{each['records']:,}",
                 ", ".join(f"{name} {count:,}" for name, count in each["buckets"].items()),
                 f"{each['span_s']:.1f}",
                 f"{each['least_s']:.0f}",
                 f"{each['reached']:.0%}" if each["reached"] is not None else "-",
                 f"{each['refused']:,}",
+                f"{each['cpu_s']:.1f}, {each['vendor_cpu_s']:.1f}",
             ]
             for each in found
         ]
@@ -355,7 +358,7 @@ class Bench:
             "Salesforce documents no rate by the second, so there is nothing to reach.\n"
         )
         columns = ["tap", "records", "requests by limit", "s", "s by the limits", "reached", "429s"]
-        show(table(columns, rows))
+        show(table([*columns, "CPU s: tap, sandbox"], rows))
         return found
 
     def floors(self) -> dict[str, Any]:

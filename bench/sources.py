@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from time import monotonic
+from time import monotonic, process_time, sleep
 from typing import Any
 
 BENCH = Path(__file__).resolve().parent
@@ -97,6 +97,7 @@ def serve(name: str, page_rows: int) -> None:
         vendor.page_cap = vendor.page_rows = page_rows or None
         vendor.faults.latency_ms = LATENCY_MS
         _say({"url": vendor.url, "settings": vendor.tap_settings()})
+        filled_s = process_time()
         sys.stdin.read()
         used = [each for each in vendor.limits.buckets.values() if each.first_at is not None]
         _say(
@@ -107,6 +108,7 @@ def serve(name: str, page_rows: int) -> None:
                 # one window's requests may go at once, and again when the next one begins
                 "least_s": max([(e.requests - 1) // e.limit * e.window_s for e in used], default=0),
                 "buckets": {each.name: each.requests for each in used},
+                "vendor_cpu_s": process_time() - filled_s,
             }
         )
 
@@ -238,18 +240,23 @@ class Running:
 
     def finish(self) -> dict[str, Any]:
         """The figures, when the tap has ended or has had its time."""
-        try:
-            if self.tap is not None and self.tap.wait(max(0.1, self.ends_at - monotonic())) != 0:
+        cpu_s, stopped = 0.0, False
+        if self.tap is not None:
+            while not (ended := os.wait4(self.tap.pid, os.WNOHANG))[0]:
+                if monotonic() > self.ends_at and not stopped:
+                    stopped = True
+                    self.tap.kill()
+                sleep(0.05)
+            _, status, used_by_tap = ended
+            self.tap.returncode = os.waitstatus_to_exitcode(status)
+            cpu_s = used_by_tap.ru_utime + used_by_tap.ru_stime
+            if self.tap.returncode and not stopped:
                 self.error = f"ended with {self.tap.returncode}"
-        except subprocess.TimeoutExpired:
-            self.tap.kill()
-            self.tap.wait()
-            self.error = f"stopped after {TIMEOUT_S:.0f} s"
         used, _ = self.vendor.communicate("")
         name = {"name": self.reader.name}
         if self.tap is None or not used.strip():
             return name | {"error": self.error or "was not read"}
-        found = name | json.loads(used)
+        found = name | json.loads(used) | {"cpu_s": cpu_s, "stopped": stopped}
         written = (self.folder / "out").read_bytes()
         found["records"] = sum(written.count(b'"type":' + s + b'"RECORD"') for s in (b"", b" "))
         found["reached"] = found["least_s"] / found["span_s"] if found["span_s"] else None

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 TABLES = 1000  # in one answer; the API's maximum
 DESCRIBED = 8  # tables at once
 PAGE_ROWS = 1000  # some megabytes; an answer has ten at most, and fewer rows then
-RANGE_ROWS = 25_000  # of one table that are read by one reader
+RANGE_ROWS = 5_000  # of one table that are read by one reader, all of them ahead of the writer
 
 KEY = "_event_key"
 KEY_FIELDS = (  # what tells events apart; the last three are null in older rows
@@ -156,7 +156,7 @@ class Events(ApiStream):
 
     name = "ga4_events"
     primary_keys = (KEY,)
-    width = 8
+    width, ahead = 8, RANGE_ROWS // PAGE_ROWS
     customer_paths = ("user_id", "user_pseudo_id")
     product_paths = ("items.item_id", "items.item_name")
 
