@@ -27,6 +27,7 @@ from target_journeys.experience import Experience
 from target_journeys.explain import detail, explain, overview
 from target_journeys.forget import forget
 from target_journeys.gap_commands import explain_gap, gaps_command, window_options
+from target_journeys.learned import with_learned
 from target_journeys.ledger import Ledger
 from target_journeys.outbox import Outbox
 from target_journeys.report import Shown, report
@@ -142,9 +143,9 @@ def forget_command(subject: str, config: Path, *, dry_run: bool, as_json: bool) 
         policy = settings.policy()
         outbox = Outbox(settings.active_destinations())
         moment = settings.moment(datetime.now(UTC))
-        model = load(settings.stage_model)
+        model = with_learned(store, load(settings.stage_model))
         ledger = Ledger(store, model, outbox, moment, policy)
-        analysis = Experience(store, model, settings.experience)
+        analysis = Experience(store, model, settings.experience, moment)
         name = policy.id_of(subject)
         receipt = forget(ledger, name, experience=analysis, dry_run=dry_run)
     except StageModelError as error:

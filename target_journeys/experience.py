@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 from dataclasses import replace
+from datetime import datetime
 
 from journeys.gaps import ranked
 from journeys.measures import PERIODS, Counters, add, counting, measures
@@ -12,6 +13,7 @@ from journeys.model import StageModel
 from target_journeys.counting import journey_of
 from target_journeys.experience_settings import ExperienceSettings
 from target_journeys.gaps import Window, find, money_of, shown
+from target_journeys.learned import LEARNED, learn, learns
 from target_journeys.stores.sqlite import SQLiteStore
 from target_journeys.stores.sqlite_experience import COUNTED
 
@@ -24,11 +26,16 @@ class Experience:
     """The analysis of one store."""
 
     def __init__(
-        self, store: SQLiteStore, model: StageModel, settings: ExperienceSettings | None = None
+        self,
+        store: SQLiteStore,
+        model: StageModel,
+        settings: ExperienceSettings | None = None,
+        as_of: datetime | None = None,
     ) -> None:
         self.store = store
         self.model = model
         self.settings = settings or ExperienceSettings()
+        self.as_of = as_of  # the moment up to which open stays last; None: nothing is learned
         self.how = counting(model, PERIODS[self.settings.period])
 
     def prepare(self) -> None:
@@ -60,6 +67,9 @@ class Experience:
         if self.store.note(WINDOW) != shown(periods):  # then all gaps are of the past
             touched = {*touched, *experience.categories()}
             self.store.keep_note(WINDOW, shown(periods))
+            self.store.drop_note(LEARNED)
+        if self.as_of and learns(self.model) and self.store.note(LEARNED) is None:
+            learn(self.store, self.model, self.as_of)
         when = replace(Window.of(self.settings, shown(periods)), periods=tuple(periods))
         for category in sorted(touched):
             rows = find(self.store, self.model, self.settings, category, when)
