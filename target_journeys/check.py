@@ -51,8 +51,7 @@ def check(config: Path) -> Iterator[Finding]:
         if need.failure is not None:
             yield Finding("error", f"{need.destination}: {need.failure}")
         for line in need.lines:
-            words = f"{need.destination}: lacks {line}; `journeys check --create` creates it"
-            yield Finding("warning", words)
+            yield Finding("warning", f"{need.destination}: lacks {line}; {need.mend}")
     try:
         store = open_store(settings.store, create=False)
     except StoreError as error:
@@ -67,7 +66,7 @@ def check(config: Path) -> Iterator[Finding]:
         yield Finding("warning", f"{stream}: {reason} ({count:,})")
     if len(unresolved) > LISTED:
         yield Finding("warning", f"{len(unresolved) - LISTED:,} more reasons in `unresolved`")
-    for (destination, status), count in sorted(store.outbox.counts().items()):
+    for (destination, status), count in sorted(store.backlog.counts().items()):
         yield Finding("warning", f"{destination}: {count:,} rows {status}; see `journeys refused`")
     store.close()
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from target_journeys.deliveries import Described, describe
+from target_journeys.deliveries import Described, ToldAs, as_accepted, describe
 from target_journeys.destinations.answers import LockedOutError, PauseError
 from target_journeys.destinations.base import Destination, Verdict
 from target_journeys.sending import Sender, Told
@@ -23,7 +24,8 @@ LONGEST_REST_S = 5  # of a destination that fails
 REST_AFTER, BREAK_AFTER = 3, 10  # failures in a row
 BREAK_AFTER_S = 30  # … or so long without a success
 MOST_PAUSES = 20  # in a row, without any success between
-POLL_S = 5  # between two questions about a job
+POLL_S, LONGEST_POLL_S = 5, 60  # between two questions about a job; doubles with each
+JOB_PATIENCE_S = 600  # a job that takes longer than this is left to the next run
 FEW_DELETES = 20  # are never held back for their share
 
 logger = logging.getLogger("target-journeys.outbox")
@@ -69,6 +71,7 @@ class Lane:
         self._until = self.started  # end of a pause
         self._look_at: datetime | None = self.started  # nothing is due before
         self._failures = self._pauses = 0
+        self._polls: Counter[str] = Counter()  # job → how often it was asked for
         self._failing_since = self.started
         self._deletes = True
         self._begin(allow_deletes=allow_deletes)
@@ -80,7 +83,7 @@ class Lane:
         pause = self._store.note(f"pause {self.name}")
         if pause is not None and pause > stamp(self.started):
             self._stop(f"it asked not to be called before {pause}")
-        deletes, told = self._store.outbox.mirrored(self.name)
+        deletes, told = self._store.backlog.mirrored(self.name)
         if not allow_deletes and self._too_many(deletes, told):
             self._deletes = False
             logger.warning(
@@ -117,8 +120,9 @@ class Lane:
                 job, rows = found
                 described = describe(self._store, self.name, destination, rows, now)
                 self._under_way += 1
-                return Batch(self, described, job)
-            due = outbox.due(self.name, at, destination.batch, deletes=self._deletes)
+                return Batch(self, [as_accepted(each) for each in described], job)
+            due = outbox.due(self.name, at, destination.most, deletes=self._deletes)
+            due = due[: destination.taken(len(due))]
             described = describe(self._store, self.name, destination, due, now)
             bad = {
                 each.row.number: problem
@@ -128,7 +132,10 @@ class Lane:
             outbox.refuse(bad.items())
             good = [each for each in described if each.row.number not in bad]
             outbox.lease(
-                [(each.row.number, each.entered_or_in_doubt, each.about) for each in good],
+                [
+                    (each.row.number, each.entered_or_in_doubt, each.about, ToldAs.of(each))
+                    for each in good
+                ],
                 self._run,
                 until,
             )
@@ -141,12 +148,19 @@ class Lane:
 
     def _next_look(self) -> datetime | None:
         """When something may be due that is not now; none if not in this run."""
-        found = self._store.outbox.next_due(self.name)
-        if not found:  # nothing, or only what others have under way or what is held back
-            return None
-        moment = datetime.fromisoformat(found)
         now = self._now()
-        return moment if now < moment <= now + timedelta(seconds=PATIENCE_S) else None
+        limits = {
+            "waiting": now + timedelta(seconds=PATIENCE_S),
+            "accepted": self.started + timedelta(seconds=JOB_PATIENCE_S),
+        }
+        moments = []
+        for status, limit in limits.items():
+            # if not: there is none, or only what others have under way or what is held back
+            if found := self._store.outbox.next_due(self.name, status):
+                moment = datetime.fromisoformat(found)
+                if now < moment <= limit:
+                    moments.append(moment)
+        return min(moments, default=None)
 
     def wakes_at(self) -> datetime | None:
         """When there is something to do although no answer has come; none if never."""
@@ -163,18 +177,24 @@ class Lane:
         self._look_at = now
         if told.trouble is None:
             self._failures = self._pauses = 0
-            self._width = min(self._width * 2, self.destination.width)
+            if any(verdict.status in ("sent", "accepted") for verdict in told.verdicts):
+                self._width = min(self._width * 2, self.destination.width)
         else:
             self._bear(told.trouble, now)
+        if batch.job is not None:
+            self._polls[batch.job] += 1
+        luck = random.random()  # the same for all rows, so that they can go together again
         outcomes = [
-            self._outcome(each, verdict, told, now)
+            self._outcome(each, verdict, told, now, luck)
             for each, verdict in zip(batch.rows, told.verdicts, strict=True)
         ]
         with self._store.transaction():
             self._store.outbox.settle(outcomes, self._run)
         self.sent += sum(verdict.status == "sent" for verdict in told.verdicts)
 
-    def _outcome(self, each: Described, verdict: Verdict, told: Told, now: datetime) -> Outcome:
+    def _outcome(
+        self, each: Described, verdict: Verdict, told: Told, now: datetime, luck: float
+    ) -> Outcome:
         waits = verdict.status in ("waiting", "accepted")
         paused = isinstance(told.trouble, PauseError) and verdict.status == "waiting"
         if not waits:
@@ -182,9 +202,10 @@ class Lane:
         elif paused:
             again = max(self._until, now)
         elif verdict.status == "accepted":
-            again = now + timedelta(seconds=POLL_S)
+            often = self._polls[verdict.job or ""]
+            again = now + timedelta(seconds=min(POLL_S * 2.0**often, LONGEST_POLL_S))
         else:
-            again = now + back_off(each.row.attempts)
+            again = now + luck * back_off(each.row.attempts)
         return Outcome(
             each.row.number,
             verdict.status,
@@ -247,8 +268,8 @@ def full_jitter(longest_s: float) -> timedelta:
 
 
 def back_off(attempts: int) -> timedelta:
-    """How long a row waits that was tried so often before."""
-    return full_jitter(min(2.0 ** min(attempts, 30), LONGEST_BACK_OFF_S))
+    """The longest that a row waits that was tried so often before."""
+    return timedelta(seconds=min(2.0 ** min(attempts, 30), LONGEST_BACK_OFF_S))
 
 
 def place_of(error: Exception) -> str:

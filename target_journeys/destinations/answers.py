@@ -6,10 +6,15 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
+import msgspec
 from requests import Response
 
+from journeys.oauth import error_code
+
 ANSWER_LENGTH = 200  # characters of a refusal that are kept
-LOCKED_OUT = (401, 403, 410)  # what every row would be answered
+NO_ENTRY = (401, 402, 403, 407)  # what every row would be answered, whatever it says
+NO_ADDRESS = (405, 406, 415, 421, 426)  # … as the address does something else, or elsewhere
+NOT_THERE = (404, 410)  # … as nothing is there; where the address names a row, only that row
 LATER = (408, 425, 429)  # what asks for patience, beside every 5xx
 UNTOUCHED = (425, 429, 503)  # what says that nothing was taken in
 LONGEST_PAUSE = timedelta(days=1)
@@ -37,22 +42,57 @@ class LockedOutError(Exception):
     """The destination does not know us; no other row would fare better until that is mended."""
 
 
+class ExpiredError(Exception):
+    """The session has ended; a login gives another."""
+
+
+class NotThereError(LockedOutError):
+    """There is nothing at the address: it is wrong, or a job that was asked for is forgotten."""
+
+
 class RefusedError(Exception):
     """The destination said no; the same request would be refused again."""
 
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status  # of the answer; none if it was never sent
 
-def check(response: Response, now: datetime) -> None:
-    """Raise what the answer means for all rows that are being sent; a 2xx means nothing yet."""
+
+def check(response: Response, now: datetime, *, names_row: bool = False) -> None:
+    """Raise what the answer means for all rows that are being sent; a 2xx means nothing yet.
+
+    Where the address names the row, one that is not there is refused alone.
+    """
     status = response.status_code
     wait = retry_after(response, now)
     if status == 429 or (status == 503 and wait is not None):
         raise PauseError(f"HTTP {status}", wait)
     if status in LATER or status >= 500:
         raise UnavailableError(f"HTTP {status}", in_doubt=status not in UNTOUCHED)
-    if status in LOCKED_OUT:
+    if status in NO_ENTRY:
         raise LockedOutError(f"HTTP {status}; check the URL and credentials of this destination")
-    if status >= 300 or status < 200:
-        raise RefusedError(f"HTTP {status}: {start_of(response)}")
+    if status in NOT_THERE and not names_row:
+        raise NotThereError(f"HTTP {status}; nothing is there: check the URL of this destination")
+    if status in NO_ADDRESS or status < 200 or 300 <= status < 400:
+        raise LockedOutError(
+            f"HTTP {status}; what is there takes no such request: check the URL of this destination"
+        )
+    if status >= 400:
+        raise RefusedError(f"HTTP {status}: {start_of(response)}", status)
+
+
+def check_login(response: Response, now: datetime) -> None:
+    """Raise what the answer to a login means, in no other words of the vendor than its code."""
+    try:
+        check(response, now)
+    except RefusedError:
+        answer = {}
+        with suppress(msgspec.DecodeError):
+            answer = msgspec.json.decode(response.content)
+        message = f"the login was answered HTTP {response.status_code} {error_code(answer)}"
+        raise LockedOutError(
+            f"{message.strip()}; renew the credentials of this destination"
+        ) from None
 
 
 def start_of(response: Response) -> str:

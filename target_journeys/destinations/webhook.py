@@ -16,7 +16,7 @@ import msgspec
 from pydantic import Field, SecretStr, field_validator
 from requests import Request, Response
 
-from target_journeys.destinations.base import Delivery, Destination, Verdict, checked_url
+from target_journeys.destinations.base import Delivery, Destination, Url, Verdict
 
 _encode_lines = msgspec.json.Encoder().encode_lines
 TYPES = {
@@ -29,7 +29,7 @@ TYPES = {
 class Webhook(Destination):
     """Webhook."""
 
-    url: str = Field(description="Where to POST; http or https.")
+    url: Url = Field(description="Where to POST; http or https.")
     token: SecretStr | None = Field(None, description="Sent as `Authorization: Bearer …`.")
     secret: SecretStr | None = Field(
         None, description="`whsec_…`: signs each request as Standard Webhooks does."
@@ -40,11 +40,6 @@ class Webhook(Destination):
         "answer never came are not sent again by themselves.",
     )
     max_batch: int = Field(100, ge=1, le=10_000, description="Rows in one request.")
-
-    @field_validator("url")
-    @classmethod
-    def _is_http(cls, url: str) -> str:
-        return checked_url(url)
 
     @field_validator("secret")
     @classmethod
@@ -105,6 +100,8 @@ class Webhook(Destination):
         try:
             results = msgspec.json.decode(response.content, type=Results).results
         except msgspec.DecodeError:
+            if b'"results"' in response.content:  # outcomes, but not whole
+                return [Verdict("unknown", "the answer cannot be read")] * len(deliveries)
             return super().verdicts(response, deliveries)
         told = {result.id: result for result in results}
         verdicts = []
@@ -122,8 +119,12 @@ class Webhook(Destination):
 
 
 def signing_key(secret: SecretStr) -> bytes:
-    """The bytes of a Standard Webhooks secret. Raises ``ValueError``."""
-    return base64.b64decode(secret.get_secret_value().removeprefix("whsec_"), validate=True)
+    """The bytes of a Standard Webhooks secret, padded or not. Raises ``ValueError``."""
+    text = secret.get_secret_value().removeprefix("whsec_")
+    key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    if not key:
+        raise ValueError("an empty secret signs nothing")
+    return key
 
 
 class Result(msgspec.Struct):

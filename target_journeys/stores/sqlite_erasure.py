@@ -144,7 +144,8 @@ class SQLiteErasure:
             parameters,
         )
         self.connection.execute(
-            "update outbox set op = 'erase', version = version + 1, status = 'waiting', "
+            "update outbox set op = 'erase', version = version + 1, status = case "
+            "when status in ('leased', 'accepted') then status else 'waiting' end, "
             "payload_hash = 'erased', attempts = 0, next_attempt_at = null, answer = null "
             f"where ({which}) and op <> 'erase'",
             parameters,

@@ -339,14 +339,20 @@ def outbox_leases(db: Database) -> None:
         db.execute(statement)
 
 
-@migrations(name="0006 experience")
+@migrations(name="0006 what an accepted row was told as")
+def what_an_accepted_row_was_told_as(db: Database) -> None:
+    """A row may change while a job has it; the job's answer is about what was told then."""
+    db.execute("alter table outbox add column told_as text")  # JSON: see deliveries.ToldAs
+
+
+@migrations(name="0007 experience")
 def experience(db: Database) -> None:
     """What a journey was like; the next run folds all journeys again and fills it in."""
     for column in EXPERIENCE_COLUMNS:
         db.execute(f"alter table journey_stages add column {column} text")
 
 
-@migrations(name="0007 counters and gaps")
+@migrations(name="0008 counters and gaps")
 def counters_and_gaps(db: Database) -> None:
     """Counters over all journeys, what changed since they were counted, and the gaps in them."""
     texts = {"gap_id", "category", "stage", "channel", "persona", "product", "period", "type"}

@@ -14,6 +14,8 @@ import socket
 import struct
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, cast
 
@@ -198,3 +200,17 @@ class Sandbox:
             mistakes += server.mistakes
         if mistakes and kind is None:
             raise ExceptionGroup("mistakes of the sandbox itself", mistakes)
+
+
+@contextmanager
+def serving(vendor: Vendor) -> Iterator[str]:
+    """One vendor, running while the block lasts; its address."""
+    server = _Server(vendor, 0)
+    vendor.url = server.url
+    server.start()
+    try:
+        yield server.url
+    finally:
+        server.stop()
+    if server.mistakes:
+        raise ExceptionGroup("mistakes of the sandbox itself", server.mistakes)

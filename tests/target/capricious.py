@@ -1,7 +1,8 @@
 """A receiver that answers as badly as receivers do, and remembers what it was really told.
 
 Run as a module it listens on loopback, in a process of its own: `POST /mood` says how it answers
-from now on, `POST /rows` is what a webhook is given, `GET /memory` what it remembers.
+from now on, `POST /rows` is what a webhook is given, `GET /memory` what it remembers. What is
+posted to `/jobs` may be accepted as a job, which `GET /jobs/…` asks for.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import random
 import socket
 import struct
 import sys
+import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-REFUSALS = (400, 404, 409, 413)
+REFUSALS = (400, 409, 413, 422)
 FAILURES = (500, 502, 503, 408)
+LOCKED_OUT = (302, 401, 403, 404, 405, 410)
 KINDS = (
     *("ok",) * 8,
     *("mixed",) * 4,
@@ -33,7 +36,23 @@ KINDS = (
     "silent after",
     "nonsense",
 )
-SILENCE_S = 0.25
+JOB_KINDS = (
+    *("ok",) * 4,
+    *("mixed",) * 2,
+    *("running",) * 4,
+    "ok, but silent after",
+    "forgotten",
+    "forgotten after",
+    "fail",
+    "pause",
+    "locked",
+    "reset",
+    "silent",
+    "nonsense",
+)
+SILENCE_S = 0.1
+
+Answer = tuple[str, int, dict[str, str], Any]  # "" or how it ends, status, headers, body
 
 
 class Memory:
@@ -47,6 +66,8 @@ class Memory:
         self.effects: dict[str, int] = {}  # row id → how often it took effect
         self.refused: set[tuple[str, int]] = set()  # (record key, version)
         self.faults: list[str] = []  # what a sender must never do
+        self.jobs: dict[str, list[dict[str, Any]]] = {}  # job → rows that wait
+        self.done: dict[str, list[dict[str, Any]]] = {}  # job → what became of its rows
 
     def mood(self, seed: int, *, calm: bool, drops_repeats: bool) -> None:
         self.random, self.calm, self.drops_repeats = random.Random(seed), calm, drops_repeats
@@ -76,13 +97,17 @@ class Memory:
         gone = row["type"] == "journey.record.deleted"
         self.state[key] = (row["record_version"], None if gone else data)
 
-    def answer(self, body: bytes) -> tuple[str, int, dict[str, str], Any]:
-        """("" or how the connection ends, status, headers, body) for rows that are sent."""
+    def answer(self, body: bytes, *, accepts: bool = False) -> Answer:
+        """What is said to rows that are sent."""
         rows = [json.loads(line) for line in body.splitlines()]
         keys = [row["record_key"] for row in rows]
         if len(set(keys)) < len(keys):
             self.faults.append("one request holds a key twice")
         kind = "ok" if self.calm else self.random.choice(KINDS)
+        if accepts and (self.calm or kind in ("ok", "mixed")):
+            job = f"job-{len(self.jobs) + len(self.done)}"
+            self.jobs[job] = rows
+            return "", 202, {}, {"job": job}
         if kind in ("ok", "fail after", "reset after", "silent after", "nonsense"):
             for row in rows:
                 self.take(row)
@@ -106,28 +131,63 @@ class Memory:
             case "long pause":
                 return "", 429, {"Retry-After": "600"}, "later"
             case "locked":
-                return "", self.random.choice((401, 403)), {}, "who are you"
+                return "", self.random.choice(LOCKED_OUT), {}, "who are you"
             case "nonsense":
                 return "", 200, {}, {"results": []}
         return kind.partition(" ")[0], 0, {}, None
 
-    def _mixed(self, rows: list[dict[str, Any]]) -> tuple[str, int, dict[str, str], Any]:
+    def tell(self, job: str) -> Answer:
+        """What is said of rows that were accepted."""
+        kind = "ok" if self.calm else self.random.choice(JOB_KINDS)
+        if job in self.jobs and kind.startswith(("ok", "mixed", "forgotten after")):
+            statuses = ("ok", "ok", "retry", "drop", "unsaid") if kind == "mixed" else ("ok",)
+            self.done[job] = self._results(self.jobs.pop(job), statuses)
+        if job not in self.done and kind in ("ok", "mixed"):
+            return "", 404, {}, "which job?"
+        match kind:
+            case "ok" | "mixed":
+                return "", 200, {}, {"results": self.done[job]}
+            case "running":
+                return "", 200, {}, {"state": "running"}
+            case "forgotten" | "forgotten after":
+                # its number is not given to another
+                self.done[job] = self.done.get(job) or self.jobs.pop(job, [])[:0]
+                return "", self.random.choice((404, 410, 400)), {}, "which job?"
+            case "fail":
+                return "", self.random.choice(FAILURES), {}, "broken"
+            case "pause":
+                return "", 429, {"Retry-After": "3"}, "later"
+            case "locked":
+                return "", self.random.choice((401, 403)), {}, "who are you"
+            case "nonsense":
+                return "", 200, {}, ["what"]
+        return "reset" if kind == "reset" else "silent", 0, {}, None
+
+    def _mixed(self, rows: list[dict[str, Any]]) -> Answer:
+        results = self._results(rows, ("ok", "ok", "retry", "drop", "unsaid"))
+        return "", 207, {}, {"results": results}
+
+    def _results(
+        self, rows: list[dict[str, Any]], statuses: tuple[str, ...]
+    ) -> list[dict[str, Any]]:
         results = []
         for row in rows:
-            status = self.random.choice(("ok", "ok", "retry", "drop", "unsaid"))
+            status = self.random.choice(statuses)
             if status == "ok":
                 self.take(row)
             elif status == "drop":
                 self.refused.add((row["record_key"], row["record_version"]))
             if status != "unsaid":
                 results.append({"id": row["id"], "status": status})
-        return "", 207, {}, {"results": results}
+        return results
 
 
 class Receiver(BaseHTTPRequestHandler):
     """The memory behind an address."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = 1 << 16  # headers and body leave together
     memory = Memory()
 
     def do_POST(self) -> None:  # the standard library's name
@@ -139,7 +199,10 @@ class Receiver(BaseHTTPRequestHandler):
             self.memory.mood(**mood)
             self._say(200, {}, None)
             return
-        end, status, headers, answer = self.memory.answer(body)
+        self._give(self.memory.answer(body, accepts=self.path == "/jobs"))
+
+    def _give(self, given: Answer) -> None:
+        end, status, headers, answer = given
         if end == "silent":
             time.sleep(2 * SILENCE_S)
         if end:
@@ -151,7 +214,10 @@ class Receiver(BaseHTTPRequestHandler):
             self._say(status, headers, answer)
 
     def do_GET(self) -> None:  # the standard library's name
-        self._say(200, {}, self.memory.as_json())
+        if self.path.startswith("/jobs/"):
+            self._give(self.memory.tell(self.path.rpartition("/")[2]))
+        else:
+            self._say(200, {}, self.memory.as_json())
 
     def _say(self, status: int, headers: dict[str, str], answer: Any) -> None:
         body = b"" if answer is None else json.dumps(answer).encode()
@@ -163,6 +229,7 @@ class Receiver(BaseHTTPRequestHandler):
         self.end_headers()
         if status != 204:
             self.wfile.write(body)
+        self.wfile.flush()
 
     def finish(self) -> None:
         if not self.connection._closed:  # type: ignore[attr-defined]  # closed by a reset
@@ -177,4 +244,5 @@ if __name__ == "__main__":
     server.daemon_threads = True
     sys.stdout.write(f"http://127.0.0.1:{server.server_address[1]}\n")
     sys.stdout.flush()
-    server.serve_forever()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sys.stdin.read()  # until whoever started it is gone

@@ -192,18 +192,53 @@ def test_a_row_that_an_answer_does_not_mention_is_not_taken_for_sent(kept):
 
 
 @responses.activate
-def test_a_redirect_is_refused_not_followed(kept):
-    responses.post(URL, status=302, headers={"Location": "https://elsewhere.test"})
-    assert three(kept).sent.refused == 3
+def test_outcomes_that_were_cut_off_are_not_taken_for_sent(kept):
+    responses.post(URL, status=207, body='{"results": [{"id": "0')
+    assert three(kept).sent.waiting == 3
 
 
 @responses.activate
-@pytest.mark.parametrize("status", [401, 403, 410])
-def test_a_destination_that_does_not_know_us_is_asked_once(kept, status):
+def test_a_redirect_is_not_followed(kept, caplog):
+    responses.post(URL, status=302, headers={"Location": "https://elsewhere.test"})
+    assert three(kept).sent.waiting == 3
+    assert "check the URL of this destination" in caplog.text
+
+
+@responses.activate
+@pytest.mark.parametrize("status", [401, 402, 403, 404, 405, 407, 410, 415, 421])
+def test_an_answer_about_the_whole_destination_is_asked_for_once(kept, status, caplog):
     responses.post(URL, status=status)
     target = three(kept)
     assert (len(responses.calls), target.sent.waiting, target.sent.refused) == (1, 3, 0)
     assert target.exit_code == 3
+    assert f"Destination 'webhook' gets no more in this run: HTTP {status}; " in caplog.text
+
+
+@responses.activate
+@pytest.mark.parametrize("max_batch", [1, 100])
+def test_settings_that_no_row_can_please_stop_the_destination(kept, max_batch, caplog):
+    responses.post(URL, status=422, body="no such field")
+    rows = [record(n, scopes=[{"grain": "product", "id": str(n)}]) for n in range(100)]
+    settings = {"webhook": {"url": URL, "max_batch": max_batch}}
+    target = sync(kept, SCHEMA, *rows, destinations=settings)
+    assert (target.sent.refused, target.sent.waiting) == (10, 90)
+    assert len(responses.calls) < 50
+    assert "HTTP 422 for each of 10 rows that were sent alone" in caplog.text
+    responses.reset()
+    responses.post(URL)
+    assert sync(kept, destinations=settings).sent.sent == 90
+
+
+@responses.activate
+def test_bad_rows_stop_nobody_where_others_are_taken(kept):
+    def answer(request):
+        bad = any(json.loads(line)["data"]["scope_id"] < "50" for line in request.body.splitlines())
+        return (422, {}, "no such product") if bad else (200, {}, "")
+
+    responses.add_callback(responses.POST, URL, callback=answer)
+    rows = [record(n, scopes=[{"grain": "product", "id": f"{n:02}"}]) for n in range(100)]
+    target = sync(kept, SCHEMA, *rows, destinations=WEBHOOK)
+    assert (target.sent.sent, target.sent.refused) == (50, 50)
 
 
 @responses.activate
@@ -276,3 +311,12 @@ def test_secrets_go_to_the_destination_and_nowhere_else(kept, caplog):
     said = caplog.text + target.summary() + repr(target.settings)
     assert "tok-1234" not in said and secret not in said
     assert "tok-1234" not in kept.path.read_bytes().decode("latin-1")
+
+
+@responses.activate
+def test_rows_that_failed_together_are_tried_again_together(kept, watch):
+    responses.post(URL, status=500)
+    rows = [record(n, scopes=[{"grain": "product", "id": str(n)}]) for n in range(50)]
+    responses.post(URL)
+    assert sync(kept, SCHEMA, *rows, destinations=WEBHOOK).sent.sent == 50
+    assert [len(told(n)) for n in range(len(responses.calls))] == [50, 50]

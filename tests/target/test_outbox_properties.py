@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -23,39 +24,18 @@ from target_journeys.destinations.webhook import Webhook
 from target_journeys.outbox import Outbox
 from target_journeys.rows import JSON_COLUMNS
 from target_journeys.sending import Sender
-from target_journeys.side_by_side import Done
 from target_journeys.stores.sqlite import SQLiteStore
 from target_journeys.stores.sqlite_schema import STAGE_COLUMNS
 from tests.target.capricious import SILENCE_S, Memory
+from tests.target.in_turn import InTurn, Killed
+from tests.target.jobs import Jobs
 from tests.target.watch import Watch
 
 FAST_CASES = 200
-REAL_CASES = 500  # two minutes; OUTBOX_CASES=10000 for the whole of it
+REAL_CASES = 500  # OUTBOX_CASES=10000 for the whole of it; OUTBOX_SEED is the first one
 KEYS = 3  # journeys of a case
 ENDS = {"sent", "refused", "unknown", "superseded"}
 TOP = Path(__file__).parents[2]
-
-
-class Killed(BaseException):
-    """Where a process would have died."""
-
-
-class InTurn:
-    """In place of threads: a call runs when its result is asked for, in any order."""
-
-    def __init__(self) -> None:
-        self._calls: list[tuple[Callable[[Any], Any], Any]] = []
-
-    @property
-    def running(self) -> int:
-        return len(self._calls)
-
-    def start(self, call: Callable[[Any], Any], item: Any) -> None:
-        self._calls.append((call, item))
-
-    def next(self, timeout_s: float) -> Done[Any, Any]:
-        call, item = self._calls.pop(random.randrange(len(self._calls)))
-        return Done(item, call(item), None)
 
 
 class Case:
@@ -68,16 +48,30 @@ class Case:
         for each in folder.glob("case.db*"):
             each.unlink()
         shutil.copy(template, self.path)
+        self._open: SQLiteStore | None = None
         self.watch = Watch()
         self.drops_repeats = self.random.random() < 0.7
         rows = self.random.choice([["record"], ["transition"], ["record", "transition"]])
-        self.destination = Webhook(
-            url=url,
+        accepts = self.random.random() < 0.4
+        self.destination = (Jobs if accepts else Webhook)(
+            url=f"{url}/{'jobs' if accepts else 'rows'}",
             rows=rows,
             max_batch=self.random.choice([1, 2, 5, 100]),
             idempotent=self.drops_repeats,
         )
         self.number = 0
+
+    @property
+    def store(self) -> SQLiteStore:
+        if self._open is None:
+            self._open = SQLiteStore(str(self.path))
+        return self._open
+
+    def close(self) -> None:
+        """Let go of the file; whatever comes next opens it anew."""
+        if self._open is not None:
+            self._open.close()
+        self._open = None
 
     def outbox(self) -> Outbox:
         outbox = Outbox({"webhook": self.destination})
@@ -86,7 +80,6 @@ class Case:
 
     def change(self) -> None:
         """Some journeys move, are corrected, or cease to exist."""
-        store = SQLiteStore(str(self.path))
         stages, visits, dropped = [], [], []
         for scope in self.random.sample("ABCDE"[:KEYS], self.random.randint(1, KEYS)):
             self.number += 1
@@ -98,18 +91,13 @@ class Case:
             stage = self.random.choice(["considering", "using"])
             stages.append(stage_of(key, stage, entered))
             visits.append((*key, 0, stage, entered, 1, f"e{self.number}"))
-        with store.transaction():
-            store.keep_stages(stages)
-            store.drop_stages(dropped)
-            self.outbox().enqueue(store, stages, visits, dropped, consents={})
-        store.close()
+        with self.store.transaction():
+            self.store.keep_stages(stages)
+            self.store.drop_stages(dropped)
+            self.outbox().enqueue(self.store, stages, visits, dropped, consents={})
 
     def deliver(self) -> None:
-        store = SQLiteStore(str(self.path))
-        try:
-            self.outbox().deliver(store)
-        finally:
-            store.close()
+        self.outbox().deliver(self.store)
 
     def play(
         self, mood: Callable[..., None], dying: Callable[[int, Callable[[], None]], None]
@@ -119,20 +107,21 @@ class Case:
             for _ in range(self.random.randint(0, 3)):
                 self.change()
             mood(self.random.getrandbits(32), calm=False, drops_repeats=self.drops_repeats)
+            self.close()  # it does not outlive a fork, nor a death
             dying(self.random.choice([10**9, *range(1, 25)]), self.deliver)
+            self.close()
             self.watch.sleep(self.random.choice([0, 5, 130, 1000]))
         mood(0, calm=True, drops_repeats=self.drops_repeats)
         for _ in range(30):
             self.watch.sleep(1000)
             self.deliver()
-            if not self.rows("select 1 from outbox where status in ('waiting', 'leased')"):
+            if not self.rows(
+                "select 1 from outbox where status in ('waiting', 'leased', 'accepted')"
+            ):
                 return
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        store = SQLiteStore(str(self.path))
-        found = store.connection.execute(sql).fetchall()
-        store.close()
-        return found
+        return self.store.connection.execute(sql).fetchall()
 
     def judge(self, memory: dict[str, Any]) -> None:
         """One state per row; what the receiver holds is what the store says."""
@@ -165,6 +154,12 @@ class Case:
                 for name in ("stage", "stage_entered_at"):
                     assert told is not None and told[name] == known[key][name], key
         assert not (doubt and self.drops_repeats)
+
+
+def seeds(count: int) -> range:
+    """One for each case."""
+    first = int(os.environ.get("OUTBOX_SEED", "0"))
+    return range(first, first + int(os.environ.get("OUTBOX_CASES", count)))
 
 
 def stage_of(key: tuple[Any, ...], stage: str, entered: str) -> tuple[Any, ...]:
@@ -203,19 +198,33 @@ def steps(monkeypatch: pytest.MonkeyPatch, die: Callable[[], None]) -> list[int]
 
 
 @pytest.fixture
-def template(tmp_path: Path) -> Path:
+def folder() -> Iterator[Path]:
+    """In memory where that can be: a kill leaves what was written, and a disk is waited for."""
+    shared = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with TemporaryDirectory(dir=shared) as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def template(folder: Path) -> Path:
     """A new store, to be copied."""
-    path = tmp_path / "template.db"
+    path = folder / "template.db"
     SQLiteStore(str(path)).close()
     return path
 
 
-def test_every_history_ends_well(tmp_path, template, monkeypatch, caplog):
+def test_every_history_ends_well(folder, template, monkeypatch, caplog):
     caplog.set_level("CRITICAL")
     memory = Memory()
 
     def send(self: Any, prepared: requests.PreparedRequest, **_: Any) -> requests.Response:
-        end, status, headers, answer = memory.answer(prepared.body)  # type: ignore[arg-type]
+        path = str(prepared.path_url)
+        if prepared.method == "GET":
+            end, status, headers, answer = memory.tell(path.rpartition("/")[2])
+        else:
+            body = prepared.body
+            assert isinstance(body, bytes)
+            end, status, headers, answer = memory.answer(body, accepts=path == "/jobs")
         if end:
             raise requests.ReadTimeout if end == "silent" else requests.ConnectionError
         response = requests.Response()
@@ -237,28 +246,31 @@ def test_every_history_ends_well(tmp_path, template, monkeypatch, caplog):
             deliver()
         left[0] = 10**9
 
-    for seed in range(int(os.environ.get("OUTBOX_CASES", FAST_CASES))):
+    for seed in seeds(FAST_CASES):
         memory.__init__()  # type: ignore[misc]  # the transport keeps hold of this one
-        case = Case(seed, tmp_path, template, "http://receiver.test/rows")
+        case = Case(seed, folder, template, "http://receiver.test")
         case.play(memory.mood, dying)
         try:
             case.judge(json.loads(json.dumps(memory.as_json())))
         except AssertionError as error:
             raise AssertionError(f"case {seed}: {error}") from error
+        finally:
+            case.close()
 
 
 @pytest.fixture
 def receiver() -> Iterator[str]:
     """The address of a receiver in a process of its own."""
     command = [sys.executable, "-m", "tests.target.capricious"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=TOP) as process:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, cwd=TOP, **pipes) as process:
         assert process.stdout is not None
         yield process.stdout.readline().strip()
         process.kill()
 
 
 @pytest.mark.real
-def test_every_history_ends_well_with_real_kills(tmp_path, template, monkeypatch, receiver, caplog):
+def test_every_history_ends_well_with_real_kills(folder, template, monkeypatch, receiver, caplog):
     caplog.set_level("CRITICAL")
     monkeypatch.setattr(sending, "TIMEOUT_S", SILENCE_S)
     left = steps(monkeypatch, lambda: os.kill(os.getpid(), signal.SIGKILL))
@@ -282,11 +294,13 @@ def test_every_history_ends_well_with_real_kills(tmp_path, template, monkeypatch
             session.post(f"{receiver}/mood", json={"seed": seed, "fresh": fresh, **rest})
             fresh = False
 
-        for seed in range(int(os.environ.get("OUTBOX_CASES", REAL_CASES))):
+        for seed in seeds(REAL_CASES):
             fresh = True
-            case = Case(seed, tmp_path, template, f"{receiver}/rows")
+            case = Case(seed, folder, template, receiver)
             case.play(mood, dying)
             try:
                 case.judge(session.get(f"{receiver}/memory").json())
             except AssertionError as error:
                 raise AssertionError(f"case {seed}: {error}") from error
+            finally:
+                case.close()
