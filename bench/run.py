@@ -35,6 +35,7 @@ BLOCKS = (
     "incremental",
     "identity",
     "deliveries",
+    "experience",
     "sources",
     "floors",
     "convergence",
@@ -330,6 +331,25 @@ class Bench:
         clocks = ("read", "delivered", "run", "CPU")
         against = (f"{clock}: this / one down" for clock in clocks)
         show(table(["beside the webhook", *(f"{each} s" for each in clocks), *against], rows))
+        return found
+
+    def experience(self) -> dict[str, Any]:
+        """Counters and gaps of all journeys, and again after some of them changed."""
+        script = [str(self.ours / "python"), str(BENCH / "experience.py")]
+        with TemporaryDirectory(dir=self.work) as folder:
+            command = [*script, "--journeys", str(self.options.journeys), "--folder", folder]
+            command += ["--changes", str(self.options.new)]
+            found: dict[str, Any] = json.loads(run([command])[0].last_line)
+        rows = [
+            [what, f"{each['wall_s']:.1f}", f"{each['cpu_s']:.1f}"]
+            for what, each in (
+                (f"all {found['journeys']:,} journeys", found["full"]),
+                (f"{found['changes']:,} that changed", found["again"]),
+            )
+        ]
+        show("\n## experience\n\nOne run, one process.\n")
+        show(table(["analysis of", "wall s", "CPU s"], rows))
+        show(f"\n{found['counters']:,} counters; peak of the process {found['peak_mb']:,.0f} MB.")
         return found
 
     def sources(self) -> list[dict[str, Any]]:
@@ -634,6 +654,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--stores", type=int, nargs=2, metavar=("SMALL", "LARGE"), help="incremental: events stored"
     )
+    parser.add_argument("--journeys", type=int, default=1_000_000, help="experience: journeys")
     parser.add_argument("--new", type=int, default=1000, help="incremental: new events")
     parser.add_argument("--work", type=Path, default=BENCH / "data", help="folder for inputs")
     parser.add_argument("--ours", type=Path, default=ROOT / ".venv-ours/bin", help="our commands")

@@ -27,6 +27,7 @@ from target_journeys.experience import Experience
 from target_journeys.explain import detail, explain, overview
 from target_journeys.forget import forget
 from target_journeys.gap_commands import explain_gap, gaps_command, window_options
+from target_journeys.learned import with_learned
 from target_journeys.ledger import Ledger
 from target_journeys.map_commands import (
     act_command,
@@ -152,7 +153,7 @@ def forget_command(subject: str, config: Path, *, dry_run: bool, as_json: bool) 
         policy = settings.policy()
         outbox = Outbox(settings.active_destinations())
         moment = settings.moment(datetime.now(UTC))
-        model = load(settings.stage_model)
+        model = with_learned(store, load(settings.stage_model))
         ledger = Ledger(store, model, outbox, moment, policy)
         analysis = Experience(store, model, moment, settings.experience)
         name = policy.id_of(subject)

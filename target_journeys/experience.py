@@ -14,6 +14,7 @@ from journeys.model import StageModel
 from target_journeys.counting import journey_of
 from target_journeys.experience_settings import ExperienceSettings
 from target_journeys.gaps import Window, find, money_of, shown
+from target_journeys.learned import LEARNED, learn, learns
 from target_journeys.maps import redraw
 from target_journeys.stores.sqlite import SQLiteStore
 from target_journeys.stores.sqlite_experience import COUNTED
@@ -70,6 +71,9 @@ class Experience:
         if self.store.note(WINDOW) != shown(periods):  # then all gaps are of the past
             touched = {*touched, *experience.categories()}
             self.store.keep_note(WINDOW, shown(periods))
+            self.store.drop_note(LEARNED)
+        if learns(self.model) and self.store.note(LEARNED) is None:
+            learn(self.store, self.model, self.as_of)
         when = replace(Window.of(self.settings, shown(periods)), periods=tuple(periods))
         for category in sorted(touched):
             rows = find(self.store, self.model, self.settings, category, when)

@@ -22,6 +22,7 @@ from singer_sdk.singerlib.exceptions import InvalidInputLine
 
 from target_journeys.erasure_requests import erase_who_asked, finish, who_asked
 from target_journeys.experience import Experience
+from target_journeys.learned import with_learned
 from target_journeys.ledger import Ledger
 from target_journeys.outbox import Outbox, Sent
 from target_journeys.reader import Reader
@@ -70,6 +71,7 @@ class TargetJourneys(Target):
             raise wrong([str(error)]) from None
         self.outbox = Outbox(settings.active_destinations())
         moment = settings.moment(datetime.now(UTC))
+        model = with_learned(self.store, model)
         self.ledger = Ledger(self.store, model, self.outbox, moment, policy)
         self.experience = Experience(self.store, model, moment, settings.experience)
         self.keys: dict[str, list[str]] = {}  # stream → key properties, from its SCHEMA

@@ -15,6 +15,7 @@ from target_journeys.experience import Experience
 from target_journeys.ledger import Ledger
 from target_journeys.outbox import Outbox
 from target_journeys.stores.sqlite import SQLiteStore
+from tests.target.messages import SCHEMA, products_schema, record, sync
 from tests.target.test_ledger_properties import AS_OF, MODEL, histories
 
 
@@ -42,6 +43,28 @@ def kept(store: SQLiteStore) -> dict[tuple[str, ...], tuple[int, int]]:
         for category in store.experience.categories()
         for key, n, total in store.experience.counters(category)
     }
+
+
+def test_a_category_that_learns_knows_stalled_from_its_own_journeys(kept):
+    product = {"type": "RECORD", "stream": "products", "record": {"product_id": "P"}}
+    product["record"] |= {"category": "toys"}
+    quick = [
+        record(2 * n + k, kind, subject=f"email:{n}@acme.test")
+        for n in range(40)
+        for k, kind in enumerate(("product_viewed", "cart_added"))
+    ]
+    waiting = record(0, "product_viewed", event_id="w", subject="email:slow@acme.test")
+    model = {"categories": {"toys": {"stall_rule": "learned", "cart_abandoned_after": "P90D"}}}
+    ask = "select condition from journey_stages where subject = 'email:slow@acme.test'"
+    config: dict[str, Any] = {"stage_model": model, "as_of": "2026-01-05T00:00:00Z"}
+    messages = [products_schema(), product, SCHEMA, *quick, waiting]
+    sync(kept, *messages, **config)
+    assert kept.ask(ask) == [("on_track",)]  # after four days, as declared
+    sync(kept, SCHEMA, **config)
+    assert kept.ask(ask) == [("stalled",)]  # where others take an hour
+    before = kept.ask("select * from measures order by 1, 2, 3, 4, 5, 6, 7, 8")
+    sync(kept, SCHEMA, **config)
+    assert kept.ask("select * from measures order by 1, 2, 3, 4, 5, 6, 7, 8") == before
 
 
 @given(histories(), st.data())
