@@ -42,6 +42,7 @@ class HubSpot(Destination):
     """HubSpot: a custom object per journey."""
 
     rates = (Rate(190, 10.0),)
+    width = 20  # an answer may take a second, and the rate is still used whole
 
     access_token: SecretStr = Field(description="Token of a private app.")
     object_name: str = Field("journey_stage", description="Name of the custom object.")
