@@ -22,6 +22,7 @@ from string import Template
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import sources
 from measure import Command, ProcessError, Usage, run
 
 BENCH = Path(__file__).resolve().parent
@@ -34,6 +35,7 @@ BLOCKS = (
     "incremental",
     "identity",
     "deliveries",
+    "sources",
     "floors",
     "convergence",
     "rates",
@@ -310,7 +312,7 @@ class Bench:
     def deliveries(self) -> dict[str, Any]:
         """Reading, and a destination that is up, beside one that is down."""
         script = [str(self.ours / "python"), str(BENCH / "deliveries.py")]
-        given = ["--deals", str(self.deals("jsonl")), "--ours", str(self.ours.absolute())]
+        given = ["--deals", str(self.deals("jsonl")), "--ours", str(self.ours)]
         with TemporaryDirectory(dir=self.work) as folder:
             command = [*script, *given, "--repeat", str(self.options.repeat), "--folder", folder]
             found: dict[str, Any] = json.loads(run([command])[0].last_line)
@@ -319,7 +321,7 @@ class Bench:
             [
                 name,
                 *(f"{each[clock]:.1f}" for clock in each),
-                *(f"{speed[name][clock]:.2f}" if name in speed else "1" for clock in each),
+                *(f"{speed[name][clock]:.2f}" for clock in each),
             ]
             for name, each in measured.items()
         ]
@@ -328,6 +330,32 @@ class Bench:
         clocks = ("read", "delivered", "run", "CPU")
         against = (f"{clock}: this / one down" for clock in clocks)
         show(table(["beside the webhook", *(f"{each} s" for each in clocks), *against], rows))
+        return found
+
+    def sources(self) -> list[dict[str, Any]]:
+        """Taps at the rates that vendors document, in a sandbox with latency."""
+        with TemporaryDirectory(dir=self.work) as folder:
+            found = sources.measure(self.ours, self.peers.parent.parent, Path(folder))
+        rows = [
+            [each["name"], f"not measured: {each['error']}", *[""] * 5]
+            if "span_s" not in each
+            else [
+                each["name"] + (f" ({each['error']})" if "error" in each else ""),
+                f"{each['records']:,}",
+                ", ".join(f"{name} {count:,}" for name, count in each["buckets"].items()),
+                f"{each['span_s']:.1f}",
+                f"{each['least_s']:.0f}",
+                f"{each['reached']:.0%}" if each["reached"] is not None else "-",
+                f"{each['refused']:,}",
+            ]
+            for each in found
+        ]
+        show(
+            f"\n## sources\n\n{sources.LATENCY_MS:.0f} ms before each answer, all at once. "
+            "Salesforce documents no rate by the second, so there is nothing to reach.\n"
+        )
+        columns = ["tap", "records", "requests by limit", "s", "s by the limits", "reached", "429s"]
+        show(table(columns, rows))
         return found
 
     def floors(self) -> dict[str, Any]:

@@ -51,8 +51,7 @@ def check(config: Path) -> Iterator[Finding]:
         if need.failure is not None:
             yield Finding("error", f"{need.destination}: {need.failure}")
         for line in need.lines:
-            words = f"{need.destination}: lacks {line}; `journeys check --create` creates it"
-            yield Finding("warning", words)
+            yield Finding("warning", f"{need.destination}: lacks {line}; {need.mend}")
     try:
         store = open_store(settings.store, create=False)
     except StoreError as error:

@@ -91,7 +91,8 @@ def create_missing(config: Path, *, yes: bool) -> None:
         destinations = read_settings(read_json(config)).active_destinations()
     except ConfigValidationError:
         return  # the check says it
-    lacking = [need for need in requirements.missing(destinations) if need.lines]
+    found = requirements.missing(destinations)
+    lacking = [need for need in found if need.lines and need.by_hand is None]
     for need in lacking:
         click.echo(f"{need.destination} would be given:", err=True)
         for line in need.lines:

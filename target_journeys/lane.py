@@ -121,7 +121,8 @@ class Lane:
                 described = describe(self._store, self.name, destination, rows, now)
                 self._under_way += 1
                 return Batch(self, [as_accepted(each) for each in described], job)
-            due = outbox.due(self.name, at, destination.batch, deletes=self._deletes)
+            due = outbox.due(self.name, at, destination.most, deletes=self._deletes)
+            due = due[: destination.taken(len(due))]
             described = describe(self._store, self.name, destination, due, now)
             bad = {
                 each.row.number: problem

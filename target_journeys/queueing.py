@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from operator import itemgetter
 
 from journeys.consent import allows
 from target_journeys.deliveries import CATEGORY
 from target_journeys.destinations.base import Destination
 from target_journeys.rows import KEY_LENGTH, json_text
+from target_journeys.seen import picked
 from target_journeys.stores.sqlite import SQLiteStore
-from target_journeys.stores.sqlite_schema import STAGE_COLUMNS
 
 Stage = Sequence[object]
 Consents = Mapping[str, Mapping[str, bool]]  # person → purpose → given or withdrawn
@@ -85,7 +84,7 @@ def transition(name: str, visit: Stage) -> tuple[object, ...]:
 
 def seen_by(destination: Destination) -> Callable[[Stage], str]:
     """A text of a stage row that changes when, and only when, the destination sees a change."""
-    pick = itemgetter(*(STAGE_COLUMNS.index(name) for name in destination.sees()))
+    pick = picked(destination.sees())
     shape = json_text(destination.shape())
     return lambda row: shape + json_text(pick(row))
 

@@ -24,6 +24,12 @@ class Need(NamedTuple):
     destination: str
     lines: list[str]
     failure: str | None = None
+    by_hand: str | None = None  # what to do about it, where we cannot
+
+    @property
+    def mend(self) -> str:
+        """What to do about it."""
+        return self.by_hand or "`journeys check --create` creates it"
 
 
 def missing(destinations: Mapping[str, Destination]) -> Iterator[Need]:
@@ -42,8 +48,8 @@ def _asked(destinations: Mapping[str, Destination], *, create: bool) -> Iterator
             continue
         sender = Sender(destination, lambda: datetime.now(UTC))
         try:
-            asked = destination.create() if create else destination.missing()
-            yield Need(name, sender.follow(asked))
+            lines = sender.follow(lambda each: each.create() if create else each.missing())
+            yield Need(name, lines, by_hand=destination.mend)
         except FAILURES as error:
             yield Need(name, [], str(error))
         finally:

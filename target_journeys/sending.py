@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from http.cookiejar import DefaultCookiePolicy
+from threading import Lock
 from typing import TypeVar
 
 import msgspec
@@ -21,17 +22,21 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import NewConnectionError
 
 from target_journeys.destinations.answers import (
+    ExpiredError,
     LockedOutError,
     NotThereError,
     PauseError,
     RefusedError,
     UnavailableError,
     check,
+    check_login,
 )
 from target_journeys.destinations.base import Delivery, Destination, Verdict
 from target_journeys.pace import Pace, rates_of
 
 T = TypeVar("T")
+Exchange = Generator[requests.Request, requests.Response, T]
+Judge = Callable[[requests.Response, datetime], None]
 IN_VAIN = 10  # rows that are refused alone, in the same way, before the settings are suspected
 TIMEOUT_S = 10  # to connect, and between two bytes of the answer
 UNREADABLE = (ValueError, KeyError, TypeError, IndexError, AttributeError, msgspec.MsgspecError)
@@ -58,19 +63,22 @@ class Sender:
         self._takes = False  # whether it has taken any row in this run
         self._refused: Counter[int] = Counter()  # status → rows that were refused alone
         self._pace = Pace(rates_of(destination))
-        self._session = requests.Session()
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._login = Lock()
+        self._session = destination  # with what the last login gave
+        self._ready = False  # whether it holds
+        self._http = requests.Session()
+        self._http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("https://", "http://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=destination.width))
+            self._http.mount(scheme, HTTPAdapter(pool_maxsize=destination.width))
 
     def close(self) -> None:
         """End the connections."""
-        self._session.close()
+        self._http.close()
 
     def tell(self, deliveries: Sequence[Delivery]) -> Told:
         """Send these rows."""
         try:
-            verdicts = self._all_of(self.follow(self.destination.steps(deliveries)), deliveries)
+            verdicts = self._all_of(self.follow(lambda each: each.steps(deliveries)), deliveries)
         except RefusedError as error:
             if len(deliveries) > 1:
                 return self._halves(deliveries)
@@ -84,7 +92,8 @@ class Sender:
     def ask(self, job: str, deliveries: Sequence[Delivery]) -> Told:
         """Ask what became of rows that were accepted."""
         try:
-            verdicts = self._all_of(self.follow(self.destination.poll(job, deliveries)), deliveries)
+            found = self.follow(lambda each: each.poll(job, deliveries))
+            verdicts = self._all_of(found, deliveries)
         except (RefusedError, NotThereError) as error:  # forgotten, so its rows are told again
             verdicts = [Verdict("unknown", str(error))] * len(deliveries)
         except (UnavailableError, PauseError, LockedOutError) as error:
@@ -133,11 +142,40 @@ class Sender:
             raise UnavailableError(message, in_doubt=True)
         return verdicts
 
-    def follow(self, steps: Generator[requests.Request, requests.Response, T]) -> T:
+    def follow(self, steps: Callable[[Destination], Exchange[T]]) -> T:
         """Send every request of these steps; what they come to in the end.
 
-        Raises one of the errors of ``answers``.
+        When a session ends meanwhile, they begin again in another one. Raises one of the errors of
+        ``answers``.
         """
+        signed_in = self._signed_in()
+        try:
+            return self._follow(steps(signed_in))
+        except ExpiredError:
+            with self._login:
+                if self._session is signed_in:  # no other thread was faster
+                    self._ready = False
+        try:
+            return self._follow(steps(self._signed_in()))
+        except ExpiredError as error:
+            raise LockedOutError(f"{error}; renew the credentials of this destination") from None
+
+    def _signed_in(self) -> Destination:
+        """The destination in its session, which begins here unless there is one."""
+        with self._login:
+            if not self._ready:
+                request = self._session.login()
+                if request is not None:
+                    answer = self._exchange(request, check_login)
+                    try:
+                        self._session = self._session.signed_in(answer)
+                    except UNREADABLE:
+                        message = "the answer to the login cannot be read"
+                        raise UnavailableError(message, in_doubt=False) from None
+                self._ready = True
+            return self._session
+
+    def _follow(self, steps: Exchange[T]) -> T:
         response = None
         while True:
             try:
@@ -149,21 +187,21 @@ class Sender:
                 if response is None:
                     raise
                 raise UnavailableError("the answer cannot be read", in_doubt=True) from None
-            response = self._exchange(request)
+            response = self._exchange(request, self.destination.check)
 
-    def _exchange(self, request: requests.Request) -> requests.Response:
-        prepared = self._session.prepare_request(request)
+    def _exchange(self, request: requests.Request, judge: Judge) -> requests.Response:
+        prepared = self._http.prepare_request(request)
         longest = self.destination.max_bytes
         if longest is not None and len(prepared.body or b"") > longest:
             raise RefusedError(f"longer than the {longest:,} bytes that one request may have")
         self._pace.wait()
         try:
-            response = self._session.send(prepared, timeout=TIMEOUT_S, allow_redirects=False)
+            response = self._http.send(prepared, timeout=TIMEOUT_S, allow_redirects=False)
         except requests.RequestException as error:
             message = type(error).__name__
             raise UnavailableError(message, in_doubt=not _unsent(error)) from None
         try:
-            self.destination.check(response, self._now())
+            judge(response, self._now())
         except UNREADABLE:  # not in the vendor's own words, but in those of something before it
             check(response, self._now(), names_row=self.destination.names_row)
         return response

@@ -14,6 +14,8 @@ from typing import Any, Protocol
 
 import requests
 
+from journeys.oauth import error_code
+
 LEEWAY_S = 60  # a token is renewed so long before it ends
 BUSY = {406, 408, 420, 429}  # what edges answer that shed or start something
 TOKEN_TIMEOUT_S = (10, 60)  # to connect, to answer
@@ -122,9 +124,10 @@ class OAuth:
                 raise requests.ConnectionError("token endpoint: the answer is no JSON") from None
             answer = None
         if not response.ok or not isinstance(answer, dict) or "access_token" not in answer:
+            said = f"HTTP {response.status_code} {error_code(answer)}".strip()
             raise LoginError(
-                f"the token endpoint answered HTTP {response.status_code}{_code(answer)}; renew "
-                "the client's credentials or the refresh token in the settings"
+                f"the token endpoint answered {said}; renew the client's credentials or the "
+                "refresh token in the settings"
             )
         self.answer = answer
         if isinstance(renewed := answer.get("refresh_token"), str) and renewed != self._refresh:
@@ -160,9 +163,3 @@ class OAuth:
 def _mark(token: str | None) -> str | None:
     """What tells whether the settings still name the same token, without being it."""
     return None if token is None else hashlib.sha256(token.encode()).hexdigest()[:16]
-
-
-def _code(answer: object) -> str:
-    """The vendor's word for it, if it is a word."""
-    code = answer.get("error") if isinstance(answer, dict) else None
-    return f" {code}" if isinstance(code, str) and code.isascii() and code.isidentifier() else ""

@@ -16,6 +16,7 @@ from pydantic import Field as Setting
 from pydantic import SecretStr, model_validator
 from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
 
+from journeys.oauth import token_form
 from tap_journeys.side_by_side import together
 from tap_journeys.sources.base import Source
 from tap_journeys.sources.login import OAuth, bearer
@@ -121,11 +122,13 @@ class Salesforce(Source):
                 unread.append(found)
             elif found is None and each.is_feature:
                 continue
-            streams.append(SalesforceStream(tap, organisation, each, fields, bulk_from=bulk_from))
+            stream = SalesforceStream(tap, organisation, each, fields, bulk_from=bulk_from)
+            stream.undescribed = found if isinstance(found, Exception) else None
+            streams.append(stream)
         if unread:
             tap.logger.warning(
                 "Salesforce: %s of %s objects could not be described, their streams declare few "
-                "fields: %s",
+                "fields and are not read: %s",
                 len(unread),
                 len(objects),
                 _said(unread[0]),
@@ -192,12 +195,7 @@ class Salesforce(Source):
         if key is not None:
             signed = assertion(client, self.username or "", self._login_host(), key)
             return {"grant_type": GRANT, "assertion": signed}
-        form = {"client_id": client, "client_secret": _secret(self.client_secret)}
-        if refresh_token is None:
-            form |= {"grant_type": "client_credentials"}
-        else:
-            form |= {"grant_type": "refresh_token", "refresh_token": refresh_token}
-        return {name: value for name, value in form.items() if value}
+        return token_form(client, _secret(self.client_secret), refresh_token)
 
 
 def _secret(value: SecretStr | None) -> str | None:

@@ -6,7 +6,10 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
+import msgspec
 from requests import Response
+
+from journeys.oauth import error_code
 
 ANSWER_LENGTH = 200  # characters of a refusal that are kept
 NO_ENTRY = (401, 402, 403, 407)  # what every row would be answered, whatever it says
@@ -37,6 +40,10 @@ class PauseError(Exception):
 
 class LockedOutError(Exception):
     """The destination does not know us; no other row would fare better until that is mended."""
+
+
+class ExpiredError(Exception):
+    """The session has ended; a login gives another."""
 
 
 class NotThereError(LockedOutError):
@@ -72,6 +79,20 @@ def check(response: Response, now: datetime, *, names_row: bool = False) -> None
         )
     if status >= 400:
         raise RefusedError(f"HTTP {status}: {start_of(response)}", status)
+
+
+def check_login(response: Response, now: datetime) -> None:
+    """Raise what the answer to a login means, in no other words of the vendor than its code."""
+    try:
+        check(response, now)
+    except RefusedError:
+        answer = {}
+        with suppress(msgspec.DecodeError):
+            answer = msgspec.json.decode(response.content)
+        message = f"the login was answered HTTP {response.status_code} {error_code(answer)}"
+        raise LockedOutError(
+            f"{message.strip()}; renew the credentials of this destination"
+        ) from None
 
 
 def start_of(response: Response) -> str:

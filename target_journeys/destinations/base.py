@@ -11,18 +11,15 @@ from abc import abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+import msgspec
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 from requests import Request, Response
 
 from target_journeys.destinations import answers
-from target_journeys.stores.sqlite_schema import STAGE_COLUMNS
-
-ENGINE_ONLY = frozenset({"next_check_at", "model_hash"})  # a change of these tells nobody anything
-KEY_COLUMNS = STAGE_COLUMNS[:4]
-SEEN = tuple(name for name in STAGE_COLUMNS if name not in ENGINE_ONLY)
+from target_journeys.seen import KEY_COLUMNS, SEEN, TEAM_FIELDS
 
 
 class Rate(NamedTuple):
@@ -30,6 +27,13 @@ class Rate(NamedTuple):
 
     requests: int
     per_s: float
+
+
+class Member(NamedTuple):
+    """One person of an account's buying team."""
+
+    ids: tuple[str, ...]  # every known id
+    roles: tuple[str, ...] = ()
 
 
 class Delivery(NamedTuple):
@@ -45,6 +49,8 @@ class Delivery(NamedTuple):
     correction: bool = False  # a stage begins earlier than this destination was told before
     who: str = "people"  # or "accounts"
     ids: tuple[str, ...] = ()  # every known id of the subject
+    erased: bool = False  # it is deleted because the person is to be forgotten
+    members: tuple[Member, ...] = ()  # of an account's team, for destinations `with_members`
 
 
 class Verdict(NamedTuple):
@@ -67,6 +73,9 @@ class Destination(BaseModel):
     rates: ClassVar[Sequence[Rate]] = ()  # all of them hold for every request
     width: ClassVar[int] = 8  # requests at a time
     grain: ClassVar[Literal["journey", "customer"]] = "journey"  # what one `record` row is
+    takes: ClassVar[Sequence[str]] = ("record", "transition")  # what `rows` may say
+    with_members: ClassVar[bool] = False  # whether it relates a team's members to its journey
+    mend: ClassVar[str | None] = None  # what to do about what is missing, if `create` cannot
     names_row: ClassVar[bool] = False  # whether addresses hold a row's key, so 404 is about the row
 
     rows: list[Literal["record", "transition"]] = Field(
@@ -116,6 +125,13 @@ class Destination(BaseModel):
         }
         return words.get(rows, rows) if isinstance(rows, str) else rows
 
+    @field_validator("rows")
+    @classmethod
+    def _are_taken(cls, rows: list[str]) -> list[str]:
+        if not set(rows) <= set(cls.takes):
+            raise ValueError(f"it keeps the latest state only: `{', '.join(cls.takes)}`")
+        return rows
+
     @field_validator("fields")
     @classmethod
     def _are_known(cls, fields: dict[str, str]) -> dict[str, str]:
@@ -132,11 +148,16 @@ class Destination(BaseModel):
     @classmethod
     def known_fields(cls) -> Sequence[str]:
         """The fields of a stage record that it has use for."""
+        return (*SEEN, *TEAM_FIELDS)
+
+    @classmethod
+    def default_fields(cls) -> Sequence[str]:
+        """Those of them that it is told unless `fields` says otherwise."""
         return SEEN
 
     def sees(self) -> Sequence[str]:
         """The fields of a stage record that it is told; a change of them is sent, no other is."""
-        return tuple(self.fields) or self.known_fields()
+        return tuple(self.fields) or self.default_fields()
 
     def shape(self) -> list[object]:
         """What else decides how a record looks there; a change of it sends every record again."""
@@ -174,10 +195,27 @@ class Destination(BaseModel):
 
     # -- how it is told --------------------------------------------------------------------
 
+    def login(self) -> Request | None:
+        """The request that signs in; none where every request carries a key."""
+        return None
+
+    def signed_in(self, answer: Response) -> Self:
+        """This destination with the session that the answer to ``login`` gave."""
+        return self
+
     @property
     @abstractmethod
     def batch(self) -> int:
         """How many rows one request may carry."""
+
+    @property
+    def most(self) -> int:
+        """How many rows may go together where many wait."""
+        return self.batch
+
+    def taken(self, due: int) -> int:
+        """How many of so many rows that are due, ``most`` at most, go together."""
+        return self.batch
 
     @property
     def max_bytes(self) -> int | None:
@@ -231,8 +269,27 @@ def id_in(ids: Sequence[str], namespace: str) -> str | None:
     return next((each.removeprefix(prefix) for each in ids if each.startswith(prefix)), None)
 
 
+def account_in(delivery: Delivery, namespace: str) -> str | None:
+    """The account's id of a namespace: of its own journey, or of the one that a person is of."""
+    own = delivery.who == "accounts"
+    return id_in(delivery.ids if own else [str(delivery.data.get("account"))], namespace)
+
+
+def journey_key(data: Mapping[str, Any]) -> str:
+    """What tells one journey from all others, readably."""
+    return "|".join(str(data[name]) for name in ("subject", "scope_grain", "scope_id", "episode"))
+
+
+def decoded(response: Response) -> Any:
+    """The body of an answer; nothing if it has none. Raises ``msgspec.DecodeError``."""
+    return msgspec.json.decode(response.content) if response.content else {}
+
+
 def checked_url(url: str) -> str:
     """An URL that requests can be sent to. Raises ``ValueError``."""
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
         raise ValueError("the URL must start with http:// or https:// and name a host")
     return url
+
+
+Url = Annotated[str, AfterValidator(checked_url)]

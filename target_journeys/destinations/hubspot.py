@@ -2,73 +2,73 @@
 
 Oddities: an answer of 207 tells rows by their `objectWriteTraceId`; one conflict refuses a whole
 batch with 409; a 2xx may say nothing of a row; an upsert cannot associate, so that is a request of
-its own; an empty text clears a property; the daily limit shows in the body of a 429 only.
+its own, which fails for single rows too; an empty text clears a property; the daily limit shows in
+the body of a 429 only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr
 from requests import Request, Response
 
 from target_journeys.destinations.answers import PauseError
 from target_journeys.destinations.base import (
-    SEEN,
     Delivery,
     Destination,
     Questions,
     Rate,
     Steps,
+    Url,
     Verdict,
-    checked_url,
+    account_in,
+    decoded,
     id_in,
+    journey_key,
 )
+from target_journeys.destinations.hubspot_schema import KEY, Schema
+from target_journeys.seen import FLAT, flat, kind_of
 
-KEY = "journey_key"
-OWN = {KEY: "string", "record_version": "number", "is_correction": "bool"}  # beside the fields
-NUMBERS = frozenset({"episode", "cycle", "event_count"})
-UNTOLD = frozenset({"path", "regions", "stages_skipped"})  # lists within lists
-FIELDS = tuple(name for name in SEEN if name not in UNTOLD)
-INPUT = {"string": "text", "number": "number", "datetime": "date", "bool": "booleancheckbox"}
-YES_NO = [{"label": word, "value": value} for word, value in (("Yes", "true"), ("No", "false"))]
+RATE = Rate(190, 10.0)  # of Professional and Enterprise, which custom objects need
+WORDS = 200  # characters of an error that are kept
+ERASE = "/crm/v3/objects/contacts/gdpr-delete"
+ERASED_BY: Mapping[str, Mapping[str, str]] = {
+    "email": {"idProperty": "email"},
+    "hubspot_contact": {},
+}
 Asked = Generator[Request, Response, dict[str, str]]
+Found = Generator[Request, Response, dict[str, Verdict]]
 
 
 class HubSpot(Destination):
     """HubSpot: a custom object per journey."""
 
-    rates = (Rate(190, 10.0),)
+    rates = (RATE,)
     width = 20  # an answer may take a second, and the rate is still used whole
+    takes = ("record",)
 
     access_token: SecretStr = Field(description="Token of a private app.")
     object_name: str = Field("journey_stage", description="Name of the custom object.")
-    base_url: str = Field("https://api.hubapi.com", description="Another address, for tests.")
-
-    @field_validator("base_url")
-    @classmethod
-    def _is_http(cls, url: str) -> str:
-        return checked_url(url)
-
-    @field_validator("rows")
-    @classmethod
-    def _are_records(cls, rows: list[str]) -> list[str]:
-        if rows != ["record"]:
-            raise ValueError("hubspot keeps the latest state only: `record`")
-        return rows
+    erase_contacts: bool = Field(
+        False,
+        description="Whether `journeys forget` also deletes the contact for good (GDPR delete), "
+        "which keeps the e-mail out of the portal. If not, the journeys are archived.",
+    )
+    base_url: Url = Field("https://api.hubapi.com", description="Another address, for tests.")
 
     @classmethod
     def known_fields(cls) -> Sequence[str]:
-        return FIELDS
+        return FLAT
+
+    @classmethod
+    def default_fields(cls) -> Sequence[str]:
+        return FLAT
 
     def sees(self) -> Sequence[str]:
-        return tuple(dict.fromkeys((*self._shown(), "account")))  # the company comes from it
-
-    def _shown(self) -> Sequence[str]:
-        return tuple(self.fields) or FIELDS
+        return tuple(dict.fromkeys((*super().sees(), "account")))  # the company comes from it
 
     def shape(self) -> list[object]:
         return [*super().shape(), self.object_name]
@@ -106,10 +106,16 @@ class HubSpot(Destination):
                 found[each.delivery_id] = row[0]
                 if row[1]:
                     written[each.delivery_id] = row[1]
-            for kind, ids in (("contacts", contacts), ("companies", companies_of(told))):
-                yield from self._associate(kind, written, ids)
+            companies = {
+                each.delivery_id: company
+                for each in told
+                if (company := account_in(each, "hubspot_company"))
+            }
+            for kind, ids in (("contacts", contacts), ("companies", companies)):
+                found |= yield from self._associate(kind, written, ids)
         if gone:
             yield from self._archive(gone)
+            yield from self._erase([each for each in gone if each.erased])
             found |= {each.delivery_id: Verdict("sent") for each in gone}
         return [found[each.delivery_id] for each in deliveries]
 
@@ -132,17 +138,15 @@ class HubSpot(Destination):
                 found |= dict.fromkeys(mails.get(mail, []), str(row["id"]))
         return found
 
-    def _associate(
-        self, kind: str, written: Mapping[str, str], ids: Mapping[str, str]
-    ) -> Generator[Request, Response, None]:
-        pairs = [
-            {"from": {"id": written[name]}, "to": {"id": other}}
-            for name, other in ids.items()
-            if name in written
-        ]
-        if pairs:
-            path = f"/crm/v4/associations/p_{self.object_name}/{kind}/batch/associate/default"
-            yield self._post(path, pairs)
+    def _associate(self, kind: str, written: Mapping[str, str], ids: Mapping[str, str]) -> Found:
+        """Associate what was written; ends with a verdict for each row that could not be."""
+        rows = {written[name]: name for name in ids if name in written}
+        if not rows:
+            return {}
+        pairs = [{"from": {"id": ours}, "to": {"id": ids[name]}} for ours, name in rows.items()]
+        path = f"/crm/v4/associations/p_{self.object_name}/{kind}/batch/associate/default"
+        answer = decoded((yield self._post(path, pairs)))
+        return {rows[ours]: verdict for ours, verdict in unassociated(answer, rows, kind).items()}
 
     def _read_keys(self, deliveries: Sequence[Delivery]) -> Request:
         path = f"/crm/v3/objects/p_{self.object_name}/batch/read"
@@ -156,6 +160,15 @@ class HubSpot(Destination):
         if inputs:
             yield self._post(f"/crm/v3/objects/p_{self.object_name}/batch/archive", inputs)
 
+    def _erase(self, gone: Sequence[Delivery]) -> Generator[Request, Response, None]:
+        """Delete the contacts of people who are to be forgotten, where that is wanted."""
+        if not self.erase_contacts:
+            return
+        for name in dict.fromkeys(name for each in gone for name in each.ids):
+            namespace, _, value = name.partition(":")
+            if (by := ERASED_BY.get(namespace)) is not None:
+                yield self._ask("POST", ERASE, {"objectId": value, **by})
+
     def _post(self, path: str, inputs: Sequence[Mapping[str, Any]], **more: Any) -> Request:
         return self._ask("POST", path, {**more, "inputs": inputs})
 
@@ -165,71 +178,34 @@ class HubSpot(Destination):
         return Request(method, f"{self.base_url.rstrip('/')}{path}", json=body, headers=headers)
 
     def _properties(self, each: Delivery) -> dict[str, str]:
-        values = {self.name_of(name): text(each.data[name]) for name in self._shown()}
+        values = {name: text(value) for name, value in self._named(each).items()}
         own = {KEY: journey_key(each.data), "record_version": text(each.version)}
         return values | own | {"is_correction": text(each.correction)}
+
+    def _named(self, each: Delivery) -> dict[str, Any]:
+        shown = super().sees()
+        return {self.name_of(name): each.data[name] for name in shown if name in each.data}
 
     def check(self, response: Response, now: datetime) -> None:
         if response.status_code == 429 and "DAILY" in str(decoded(response).get("policyName")):
             midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
             raise PauseError("the daily limit is reached", midnight - now)
-        super().check(response, now)
+        erased_before = response.status_code == 404 and str(response.url).endswith(ERASE)
+        if not erased_before:
+            super().check(response, now)
 
     # -- what must be there first ------------------------------------------------------------
 
     def missing(self) -> Questions:
-        found = yield from self._lacking()
-        if found is None:
-            return [
-                f"custom object '{self.object_name}' with {len(self._definitions())} properties"
-            ]
-        return [f"property '{each['name']}' of '{self.object_name}'" for each in found]
+        return self._schema().missing()
 
     def create(self) -> Questions:
-        found = yield from self._lacking()
-        if found is None:
-            name = self.object_name.replace("_", " ").capitalize()
-            yield self._ask(
-                "POST",
-                "/crm-object-schemas/v3/schemas",
-                {
-                    "name": self.object_name,
-                    "labels": {"singular": name, "plural": f"{name}s"},
-                    "primaryDisplayProperty": KEY,
-                    "requiredProperties": [KEY],
-                    "searchableProperties": [KEY],
-                    "associatedObjects": ["CONTACT", "COMPANY"],
-                    "properties": self._definitions(),
-                },
-            )
-            return [f"custom object '{self.object_name}'"]
-        for each in found:
-            group = {"groupName": f"{self.object_name}_information"}
-            yield self._ask("POST", f"/crm/v3/properties/p_{self.object_name}", each | group)
-        return [f"property '{each['name']}'" for each in found]
+        return self._schema().create()
 
-    def _lacking(self) -> Generator[Request, Response, list[dict[str, Any]] | None]:
-        """The definitions that are not there; none if not even the object is."""
-        schemas = decoded((yield self._ask("GET", "/crm-object-schemas/v3/schemas")))["results"]
-        if not any(each["name"] == self.object_name for each in schemas):
-            return None
-        path = f"/crm/v3/properties/p_{self.object_name}"
-        known = {each["name"] for each in decoded((yield self._ask("GET", path)))["results"]}
-        return [each for each in self._definitions() if each["name"] not in known]
-
-    def _definitions(self) -> list[dict[str, Any]]:
-        types = {self.name_of(name): kind_of(name) for name in self._shown()} | OWN
-        return [
-            {
-                "name": name,
-                "label": name.replace("_", " ").capitalize(),
-                "type": kind,
-                "fieldType": INPUT[kind],
-                "hasUniqueValue": name == KEY,
-            }
-            | ({"options": YES_NO} if kind == "bool" else {})
-            for name, kind in types.items()
-        ]
+    def _schema(self) -> Schema:
+        kinds = {self.name_of(name): kind_of(name) for name in super().sees()}
+        shown = {name: "string" if kind == "list" else kind for name, kind in kinds.items()}
+        return Schema(self.object_name, shown, self._ask)
 
 
 def by_row(answer: Mapping[str, Any], told: Sequence[Delivery]) -> list[tuple[Verdict, str | None]]:
@@ -240,7 +216,7 @@ def by_row(answer: Mapping[str, Any], told: Sequence[Delivery]) -> list[tuple[Ve
         written[name] = str(row["id"])
     for error in answer.get("errors", []):
         for name in error.get("context", {}).get("objectWriteTraceId", []):
-            refused[name] = f"{error.get('category')}: {error.get('message')}"[:200]
+            refused[name] = words_of(error)
     found: list[tuple[Verdict, str | None]] = []
     for each in told:
         object_id = written.get(each.delivery_id) or written.get(journey_key(each.data))
@@ -253,28 +229,30 @@ def by_row(answer: Mapping[str, Any], told: Sequence[Delivery]) -> list[tuple[Ve
     return found
 
 
-def companies_of(deliveries: Sequence[Delivery]) -> dict[str, str]:
-    """Delivery id → the company's id, where the account is known by it."""
+def unassociated(answer: Mapping[str, Any], ours: Iterable[str], kind: str) -> dict[str, Verdict]:
+    """A verdict for each of our objects that was not associated."""
+    errors = answer.get("errors", [])
+    if not errors and not answer.get("numErrors"):
+        return {}
+    named = {
+        str(value): words_of(error)
+        for error in errors
+        for values in error.get("context", {}).values()
+        for value in values
+    }
+    done = {str(row.get("from", {}).get("id")) for row in answer.get("results", [])}
     found = {}
-    for each in deliveries:
-        ids = each.ids if each.who == "accounts" else [str(each.data.get("account"))]
-        if company := id_in(ids, "hubspot_company"):
-            found[each.delivery_id] = company
+    for name in ours:
+        if name in named:
+            found[name] = Verdict("refused", f"not associated to {kind}: {named[name]}")
+        elif name not in done:
+            found[name] = Verdict("unknown", f"whether it is associated to {kind} is not said")
     return found
 
 
-def journey_key(data: Mapping[str, Any]) -> str:
-    """What tells one journey from all others, readably."""
-    return "|".join(str(data[name]) for name in ("subject", "scope_grain", "scope_id", "episode"))
-
-
-def kind_of(field: str) -> str:
-    """The type of the property that holds a field."""
-    if field.endswith(("_at", "_since")) or field == "valid_as_of":
-        return "datetime"
-    if field in NUMBERS:
-        return "number"
-    return "bool" if field == "disagreement" else "string"
+def words_of(error: Mapping[str, Any]) -> str:
+    """What the vendor says of one row."""
+    return f"{error.get('category')}: {error.get('message')}"[:WORDS]
 
 
 def text(value: Any) -> str:
@@ -283,9 +261,4 @@ def text(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return ";".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def decoded(response: Response) -> Any:
-    """The body of an answer; nothing if it has none."""
-    return msgspec.json.decode(response.content) if response.content else {}
+    return str(flat(value))

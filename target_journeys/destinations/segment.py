@@ -8,21 +8,23 @@ wants the traits of `identify` in `context.traits`, and does not drop repeats by
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, model_validator
 from requests import Request, Response
 
 from target_journeys.destinations.base import (
     Delivery,
     Destination,
     Rate,
+    Steps,
+    Url,
     Verdict,
-    checked_url,
     id_in,
 )
+from target_journeys.destinations.nested import FIELDS, entered, traits
 
 HOSTS = {
     ("segment", "us"): "https://api.segment.io",
@@ -32,29 +34,18 @@ HOSTS = {
 }
 LONGEST_MESSAGE = 32_000  # bytes; the documented 32 KB with room for what is added on the way
 LONGEST_BODY = 475_000  # bytes; the official client's own limit below the documented 500 KB
-FIELDS = (
-    "product",
-    "category",
-    "episode",
-    "stage",
-    "stage_entered_at",
-    "previous_stage",
-    "headline",
-    "condition",
-    "condition_since",
-    "outcome",
-    "reason",
-    "ended_at",
-    "cycle",
-    "account",
-)
+PUBLIC_API = {  # of erasure; another one than that which takes messages
+    "us": "https://api.segmentapis.com",
+    "eu": "https://eu1.api.segmentapis.com",
+}
+RATE = Rate(1000, 1.0)  # recommended for a workspace
 _encode = msgspec.json.Encoder().encode
 
 
 class Segment(Destination):
     """Segment, RudderStack or Customer.io Pipelines."""
 
-    rates = (Rate(1000, 1.0),)
+    rates = (RATE,)
     grain = "customer"
 
     dialect: Literal["segment", "rudderstack", "customerio_pipelines"] = Field(
@@ -66,7 +57,7 @@ class Segment(Destination):
         description="Where the workspace is hosted; events sent to the wrong region are lost "
         "without an error. Needed unless there is a `base_url`.",
     )
-    base_url: str | None = Field(
+    base_url: Url | None = Field(
         None, description="RudderStack's data plane, or a proxy; in place of `region`."
     )
     user_id: str | None = Field(
@@ -80,10 +71,24 @@ class Segment(Destination):
         False, description="RudderStack: whether your server drops a `messageId` that it has seen."
     )
 
-    @field_validator("base_url")
-    @classmethod
-    def _is_http(cls, url: str | None) -> str | None:
-        return None if url is None else checked_url(url)
+    public_api_token: SecretStr | None = Field(
+        None,
+        description="Segment: token of the Public API. With it `journeys forget` also asks Segment "
+        "to delete and suppress the person; without it only the journeys are taken back.",
+    )
+    public_api_url: Url | None = Field(
+        None, description="Another address of the Public API; needed beside `base_url`."
+    )
+
+    @model_validator(mode="after")
+    def _can_erase(self) -> Segment:
+        if self.public_api_token is None:
+            return self
+        if self.dialect != "segment":
+            raise ValueError(f"the dialect {self.dialect} has no public_api_token")
+        if self.public_api_url is None and self.region is None:
+            raise ValueError("public_api_token needs region (us or eu) or public_api_url")
+        return self
 
     @model_validator(mode="after")
     def _has_a_host(self) -> Segment:
@@ -100,8 +105,9 @@ class Segment(Destination):
     def max_bytes(self) -> int:
         return LONGEST_BODY
 
-    def sees(self) -> Sequence[str]:
-        return tuple(self.fields) or FIELDS
+    @classmethod
+    def default_fields(cls) -> Sequence[str]:
+        return FIELDS
 
     def shape(self) -> list[object]:
         return [*super().shape(), self.dialect, self.user_id, self.trait]
@@ -131,6 +137,30 @@ class Segment(Destination):
             auth=(key, ""),
         )
 
+    def steps(self, deliveries: Sequence[Delivery]) -> Steps:
+        verdicts = self.verdicts((yield self.request(deliveries)), deliveries)
+        users = [self._who(each).get("userId") for each in deliveries if each.erased]
+        if self.public_api_token is not None and (known := sorted(filter(None, users))):
+            yield self._regulation(self.public_api_token, known)
+        return verdicts
+
+    def _regulation(self, token: SecretStr, users: Sequence[str]) -> Request:
+        """Ask for people to be deleted, and kept out from then on."""
+        host = self.public_api_url or PUBLIC_API[str(self.region)]
+        return Request(
+            "POST",
+            f"{host.rstrip('/')}/regulations",
+            json={
+                "regulationType": "SUPPRESS_WITH_DELETE",
+                "subjectType": "USER_ID",
+                "subjectIds": list(users),
+            },
+            headers={
+                "Authorization": f"Bearer {token.get_secret_value()}",
+                "User-Agent": "target-journeys",
+            },
+        )
+
     def verdicts(self, response: Response, deliveries: Sequence[Delivery]) -> list[Verdict]:
         try:
             refused = msgspec.json.decode(response.content).get("success") is False
@@ -156,17 +186,22 @@ class Segment(Destination):
                 "type": "track",
                 "event": self.event,
                 "timestamp": each.data["entered_at"],
-                "properties": self._properties(each),
+                "properties": entered(each.data, correction=each.correction),
             }
         room = LONGEST_MESSAGE - 2_000
-        traits = {self.trait: None} if each.op == "delete" else self._traits(each, room)
+        if each.op == "delete":
+            own: dict[str, Any] = {self.trait: None}
+        else:
+            journeys, late = each.data["journeys"], each.correction
+            own = traits(self.trait, journeys, self.named, room=room, correction=late)
         if each.who == "accounts":
-            return message | {"type": "group", "traits": traits}
-        traits |= {"email": email} if (email := id_in(each.ids, "email")) else {}
+            return message | {"type": "group", "traits": own}
+        if each.op != "delete" and (email := id_in(each.ids, "email")):
+            own |= {"email": email}
         if self.dialect == "rudderstack":
-            message["context"] |= {"traits": traits}
+            message["context"] |= {"traits": own}
             return message | {"type": "identify"}
-        return message | {"type": "identify", "traits": traits}
+        return message | {"type": "identify", "traits": own}
 
     def _who(self, each: Delivery) -> dict[str, str]:
         subject = str(each.data["subject"])
@@ -174,48 +209,3 @@ class Segment(Destination):
         if each.who == "accounts" and each.kind == "record":
             return {"groupId": own or subject, "anonymousId": subject}
         return {"userId": own} if own else {"anonymousId": subject}
-
-    def _properties(self, each: Delivery) -> dict[str, Any]:
-        data = each.data
-        names = ("category", "episode", "stage", "previous_stage", "entered_at", "cycle", "account")
-        return {
-            "product_id": data.get("product") or data["scope_id"],
-            **{name: data.get(name) for name in names},
-            "event_id": data["event_id"],
-            "is_correction": each.correction,
-        }
-
-    def _traits(self, each: Delivery, room: int) -> dict[str, Any]:
-        """All journeys by product, each in its last episode; when there is no room, the open and
-        the latest ones."""
-        latest: dict[str, Mapping[str, Any]] = {}
-        for record in sorted(each.data["journeys"], key=lambda record: record["episode"]):
-            latest[scope_key(record)] = record
-        rank = sorted(
-            latest, key=lambda name: (latest[name].get("outcome") is None, moment_of(latest[name]))
-        )
-        told: dict[str, Any] = {}
-        for name in reversed(rank):
-            told[name] = self.named(latest[name])
-            room -= len(_encode({name: told[name]}))
-            if room < 0:
-                del told[name]
-                break
-        traits: dict[str, Any] = {
-            self.trait: dict(sorted(told.items())),
-            f"{self.trait}_corrected": each.correction,
-        }
-        if left_out := len(latest) - len(told):
-            traits[f"{self.trait}_left_out"] = left_out
-        return traits
-
-
-def scope_key(record: Mapping[str, Any]) -> str:
-    """What a journey is about, as the name of its entry."""
-    grain, scope = record["scope_grain"], record["scope_id"]
-    return str(scope) if grain == "product" else f"{grain}:{scope}"
-
-
-def moment_of(record: Mapping[str, Any]) -> str:
-    """When something last happened to it."""
-    return str(record.get("stage_entered_at") or "")

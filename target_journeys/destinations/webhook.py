@@ -16,7 +16,7 @@ import msgspec
 from pydantic import Field, SecretStr, field_validator
 from requests import Request, Response
 
-from target_journeys.destinations.base import Delivery, Destination, Verdict, checked_url
+from target_journeys.destinations.base import Delivery, Destination, Url, Verdict
 
 _encode_lines = msgspec.json.Encoder().encode_lines
 TYPES = {
@@ -29,7 +29,7 @@ TYPES = {
 class Webhook(Destination):
     """Webhook."""
 
-    url: str = Field(description="Where to POST; http or https.")
+    url: Url = Field(description="Where to POST; http or https.")
     token: SecretStr | None = Field(None, description="Sent as `Authorization: Bearer …`.")
     secret: SecretStr | None = Field(
         None, description="`whsec_…`: signs each request as Standard Webhooks does."
@@ -40,11 +40,6 @@ class Webhook(Destination):
         "answer never came are not sent again by themselves.",
     )
     max_batch: int = Field(100, ge=1, le=10_000, description="Rows in one request.")
-
-    @field_validator("url")
-    @classmethod
-    def _is_http(cls, url: str) -> str:
-        return checked_url(url)
 
     @field_validator("secret")
     @classmethod

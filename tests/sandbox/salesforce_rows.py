@@ -117,8 +117,8 @@ def _checked(vendor: Salesforce, made: SObject, before: Row | None, values: Row)
     for name, value in values.items():
         if name == "attributes":
             continue
-        relation = vendor.world.relation(made.name, name)
-        if relation is not None and isinstance(value, dict):
+        relation = vendor.world.relation(made.name, name) if isinstance(value, dict) else None
+        if relation is not None:
             checked[relation.name] = _referred(vendor, relation.refers_to[0], value)
             continue
         field = made.named(name)

@@ -73,6 +73,7 @@ class SalesforceWorld:
         self.lock = lock
         self.objects: dict[str, SObject] = standard_objects()
         self.rows: dict[str, dict[str, Row]] = {name: {} for name in self.objects}
+        self._ids_of: dict[tuple[str, str], dict[str, list[str]]] = {}  # external ids → rows
         self.stages = dict(STAGES)
         self._numbers = count(1)
         for order, (stage, (closed, won, share)) in enumerate(STAGES.items(), 1):
@@ -123,6 +124,7 @@ class SalesforceWorld:
         for name in {"LastModifiedDate", "SystemModstamp"} & row.keys() - values.keys():
             row[name] = row["CreatedDate"] if "CreatedDate" in values else row[name]
         self.rows[object_name][key] = row
+        self._note(object_name, row, values)
         self._derive(object_name, row, set(values))
         if object_name == "Opportunity":
             self._keep_history(row, row["CreatedDate"])
@@ -137,6 +139,7 @@ class SalesforceWorld:
         before = dict(row)
         row |= self._stamps(made, self.clock.now())
         row |= {name: typed(self._field(made, name), value) for name, value in values.items()}
+        self._note(object_name, row, values)
         self._derive(object_name, row, set(values))
         at = row.get("SystemModstamp") or self.clock.now()
         if object_name == "Opportunity" and any(before[name] != row[name] for name in WATCHED):
@@ -220,8 +223,29 @@ class SalesforceWorld:
     def by(self, object_name: str, field: str, value: Any) -> list[Row]:
         """The rows not deleted that have this value in a field."""
         wanted = str(value).casefold()
-        rows = self.visible(object_name)
+        made = self.objects[object_name].named(field)
+        if made is None or not made.external_id:
+            rows = self.visible(object_name)
+        else:
+            kept, ids = self.rows[object_name], self._index(object_name, made.name).get(wanted, ())
+            found = (kept[key] for key in dict.fromkeys(ids) if key in kept)
+            rows = [row for row in found if not row.get("IsDeleted")]
         return [row for row in rows if str(row.get(field) or "").casefold() == wanted]
+
+    def _index(self, object_name: str, field: str) -> dict[str, list[str]]:
+        """Value → ids of all rows that have, or had, it; first made when it is asked for."""
+        if (object_name, field) not in self._ids_of:
+            self._ids_of[object_name, field] = {}
+            for row in self.rows[object_name].values():
+                self._note(object_name, row, {field})
+        return self._ids_of[object_name, field]
+
+    def _note(self, object_name: str, row: Row, names: Iterable[str]) -> None:
+        """Keep the external ids of a row findable."""
+        for name in names:
+            index = self._ids_of.get((object_name, name))
+            if index is not None and row.get(name) is not None:
+                index.setdefault(str(row[name]).casefold(), []).append(row["Id"])
 
     # -- what the organisation does itself -------------------------------------------------------
 

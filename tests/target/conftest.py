@@ -1,4 +1,4 @@
-"""A store in a folder of its own."""
+"""A store in a folder of its own, and a clock that moves only when somebody sleeps."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from target_journeys.outbox import Outbox
+from tests.target.watch import Watch
 
 
 class Kept:
@@ -32,3 +35,11 @@ class Kept:
 @pytest.fixture
 def kept(tmp_path: Path) -> Kept:
     return Kept(tmp_path / "journeys.db")
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
+    watch = Watch()
+    monkeypatch.setattr(Outbox, "now", staticmethod(watch.now))
+    monkeypatch.setattr(Outbox, "sleep", staticmethod(watch.sleep))
+    return watch

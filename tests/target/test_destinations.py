@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from target_journeys.destinations import DESTINATIONS
-from target_journeys.destinations.base import Delivery
+from target_journeys.destinations.base import Delivery, Member
 
 CASES = sorted((Path(__file__).parents[1] / "golden/requests").glob("*/*.json"))
 
 
 def described(destination: str, case: dict[str, Any]) -> dict[str, Any]:
     member = DESTINATIONS[destination].model_validate(case["settings"])
-    request = member.request([Delivery(**each) for each in case["rows"]])
+    request = member.request([delivery(each) for each in case["rows"]])
     prepared = request.prepare()
     headers = {name: value for name, value in prepared.headers.items() if name != "Content-Length"}
     return {
@@ -25,6 +25,11 @@ def described(destination: str, case: dict[str, Any]) -> dict[str, Any]:
         "headers": headers,
         "body": [json.loads(line) for line in (prepared.body or b"").splitlines()],
     }
+
+
+def delivery(row: dict[str, Any]) -> Delivery:
+    members = tuple(Member(*each) for each in row.get("members", ()))
+    return Delivery(**row | {"members": members})
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}/{path.stem}")
@@ -36,5 +41,10 @@ def test_request(path, pytestconfig):
     assert found == json.loads(path.read_text())["request"]
 
 
-def test_every_destination_has_a_golden_request():
-    assert {path.parent.name for path in CASES} == set(DESTINATIONS)
+@pytest.mark.parametrize("name", DESTINATIONS)
+def test_every_destination_has_a_golden_request_of_each_kind(name):
+    wanted = {"person", "account", "team", "delete"}
+    if "transition" in DESTINATIONS[name].takes:
+        wanted.add("transition")
+    found = {path.stem.rpartition("_")[2] for path in CASES if path.parent.name == name}
+    assert wanted <= found

@@ -127,3 +127,36 @@ def test_thirty_in_a_hundred_requests_fail_and_all_arrives(hubspot, kept, tmp_pa
             target = sync(kept, destinations=settings(hubspot))
     assert len(journeys(hubspot)) == 300
     assert kept.ask("select distinct status from outbox") == [("sent",)]
+
+
+def test_an_association_that_fails_refuses_its_row_and_no_other(hubspot, kept, tmp_path):
+    hubspot.world.add("contacts", {"email": "ana@acme.test"})
+    created(hubspot, tmp_path)
+    events = [
+        record(1, account="hubspot_company:999"),
+        record(2, subject="email:b@x.test"),
+    ]
+    target = sync(kept, SCHEMA, *events, destinations=settings(hubspot))
+    assert (target.sent.sent, target.sent.refused, target.exit_code) == (1, 2, 3)
+    answers = kept.ask("select distinct answer from outbox where status = 'refused'")
+    assert answers == [
+        ("not associated to companies: OBJECT_NOT_FOUND: One of the objects does not exist",)
+    ]
+    assert len(journeys(hubspot)) == 3
+
+
+@pytest.mark.parametrize("erase", [True, False])
+def test_who_is_forgotten_is_deleted_for_good_where_that_is_wanted(hubspot, kept, tmp_path, erase):
+    hubspot.world.add("contacts", {"email": "ana@acme.test"})
+    created(hubspot, tmp_path, erase_contacts=erase)
+    own = settings(hubspot, erase_contacts=erase)
+    link = record(2, "identity_linked", scopes=[], properties={"linked": "hubspot_contact:4711"})
+    sync(kept, SCHEMA, record(1), link, destinations=own)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"store": f"sqlite:///{kept}", "destinations": own}))
+    done = CliRunner().invoke(main, ["forget", ANA, "--config", str(path)])
+    assert done.exit_code == 0, done.output
+    assert journeys(hubspot) == {}
+    assert len(list(hubspot.requests("gdpr-delete"))) == (2 if erase else 0)
+    assert ("ana@acme.test" in hubspot.world.blocked) == erase
+    assert len(hubspot.world.listed("contacts")) == (0 if erase else 1)

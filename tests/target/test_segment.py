@@ -7,8 +7,10 @@ import json
 import pytest
 import requests
 import responses
+from click.testing import CliRunner
 from pydantic import ValidationError
 
+from target_journeys.cli import main
 from target_journeys.destinations.segment import LONGEST_MESSAGE, Segment
 from tests.target.messages import SCHEMA, record, sync
 
@@ -88,3 +90,36 @@ def test_an_event_without_an_answer_is_unknown_where_repeats_are_not_dropped(kep
 def test_the_host_is_never_guessed(settings):
     with pytest.raises(ValidationError):
         Segment.model_validate({"write_key": "wk"} | settings)
+
+
+@responses.activate
+def test_who_is_forgotten_is_asked_to_be_deleted_and_suppressed(kept, tmp_path):
+    responses.post(URL, json={"success": True})
+    responses.post("https://api.segmentapis.com/regulations", json={})
+    own = {"segment": US["segment"] | {"public_api_token": "planted"}}
+    sync(kept, SCHEMA, record(1), record(2, subject="email:b@x.test"), destinations=own)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"store": f"sqlite:///{kept}", "destinations": own}))
+    done = CliRunner().invoke(main, ["forget", "email:ana@acme.test", "--config", str(path)])
+    assert done.exit_code == 0, done.output
+    regulation = responses.calls[-1].request
+    assert regulation.headers["Authorization"] == "Bearer planted"
+    assert json.loads(regulation.body) == {
+        "regulationType": "SUPPRESS_WITH_DELETE",
+        "subjectType": "USER_ID",
+        "subjectIds": ["email:ana@acme.test"],
+    }
+    last = json.loads(responses.calls[-2].request.body)["batch"][0]["traits"]
+    assert last == {"journeys": None}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"dialect": "rudderstack", "base_url": "https://data.test"},
+        {"base_url": "https://proxy.test"},
+    ],
+)
+def test_the_address_of_erasure_is_never_guessed(settings):
+    with pytest.raises(ValidationError):
+        Segment.model_validate({"write_key": "wk", "public_api_token": "t"} | settings)

@@ -15,11 +15,15 @@ from typing import Any, NamedTuple
 from target_journeys.destinations import DESTINATIONS
 from target_journeys.destinations.base import Destination
 from target_journeys.sending import Sender
-from tests.sandbox.base import Answer, Clock, Request, Vendor
+from tests.sandbox.base import Answer, Clock, Request, Vendor, iso
+from tests.sandbox.customerio import CustomerIO
 from tests.sandbox.hubspot import HubSpot
 from tests.sandbox.limits import Bucket
+from tests.sandbox.posthog import PostHog
+from tests.sandbox.salesforce import Salesforce
 from tests.sandbox.server import serving
 from tests.sandbox.webhook import Webhook
+from tests.target import salesforce_metadata
 
 
 class Seen(NamedTuple):
@@ -126,7 +130,61 @@ def hubspot() -> Kit:
     )
 
 
-KITS: dict[str, Callable[[], Kit]] = {"hubspot": hubspot, "segment": segment, "webhook": webhook}
+def salesforce() -> Kit:
+    vendor = Salesforce()
+    salesforce_metadata.deploy(vendor.world)
+
+    def journeys() -> Journeys:
+        return {
+            (row["Subject__c"], row["Scope_Id__c"]): Seen(
+                row["Stage__c"], iso(row["Stage_Entered_At__c"]), row["Is_Correction__c"]
+            )
+            for row in vendor.world.visible(salesforce_metadata.OBJECT)
+        }
+
+    (session,) = vendor.sessions
+    return Kit(vendor, lambda: {"access_token": session, "base_url": vendor.url}, journeys)
+
+
+def customerio() -> Kit:
+    vendor = CustomerIO()
+
+    def journeys() -> Journeys:
+        return {
+            (data["subject"], data["scope_id"]): Seen(
+                data["stage"],
+                iso(datetime.fromtimestamp(data["stage_entered_at"], UTC)),
+                data["is_correction"],
+            )
+            for data in vendor.objects.values()
+        }
+
+    return Kit(vendor, vendor.target_settings, journeys)
+
+
+def posthog() -> Kit:
+    vendor = PostHog()
+
+    def journeys() -> Journeys:
+        return {
+            (person, product): Seen(
+                data["stage"], data["stage_entered_at"], told["journeys_corrected"]
+            )
+            for person, told in vendor.persons.items()
+            for product, data in (told["journeys"] or {}).items()
+        }
+
+    return Kit(vendor, vendor.target_settings, journeys)
+
+
+KITS: dict[str, Callable[[], Kit]] = {
+    "customerio": customerio,
+    "hubspot": hubspot,
+    "posthog": posthog,
+    "salesforce": salesforce,
+    "segment": segment,
+    "webhook": webhook,
+}
 
 
 @contextmanager
@@ -143,7 +201,7 @@ def set_up(destination: Destination) -> None:
     """Create what the destination lacks, as `journeys check --create` does."""
     sender = Sender(destination, lambda: datetime.now(UTC))
     try:
-        sender.follow(destination.create())
+        sender.follow(lambda each: each.create())
     finally:
         sender.close()
 
