@@ -6,6 +6,7 @@ UV := $(shell command -v uv)
 BIN := .venv/bin
 MELTANO := .venv-meltano/bin/meltano
 DEMO := output/demo
+TAPS := .venv-bench-tap-hubspot/.installed .venv-bench-tap-zendesk/.installed
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/.venv-meltano/bin:$(PATH)
@@ -37,7 +38,7 @@ lint: .venv/.installed ## style and types
 	$(BIN)/mypy
 	$(BIN)/cog --check -I docs README.md $$(find docs -name "*.md")
 
-bench: .venv/.installed .venv-ours/.installed .venv-bench/.installed ## how fast, beside others: see bench/README.md (ARGS="--records 20000")
+bench: .venv/.installed .venv-ours/.installed .venv-bench/.installed $(TAPS) ## how fast, beside others: see bench/README.md (ARGS="--records 20000")
 	$(BIN)/python bench/run.py $(ARGS)
 
 golden: .venv/.installed ## write golden files and the sample's exports anew; read the diff
@@ -89,6 +90,11 @@ endif
 
 .venv-bench/.installed: bench/requirements.txt | python-is-new
 	$(call environment,.venv-bench,-r $<)
+	@touch $@
+
+# Taps of singer-io, each in an environment of its own: they pin libraries of different ages.
+.venv-bench-tap-%/.installed: bench/requirements-tap-%.txt | python-is-new
+	$(call environment,$(@D),-r $<)
 	@touch $@
 
 # The vendors' own clients, which prove the sandbox.

@@ -22,6 +22,7 @@ from string import Template
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import sources
 from measure import Command, ProcessError, Usage, run
 
 BENCH = Path(__file__).resolve().parent
@@ -34,7 +35,10 @@ BLOCKS = (
     "incremental",
     "identity",
     "deliveries",
+    "sources",
     "floors",
+    "convergence",
+    "rates",
 )
 LINE_BYTES = (560, 630)  # the mean length of a line that the figures are defined for
 PER_PERSON = 11  # events of one person in people.py, links included
@@ -308,7 +312,7 @@ class Bench:
     def deliveries(self) -> dict[str, Any]:
         """Reading, and a destination that is up, beside one that is down."""
         script = [str(self.ours / "python"), str(BENCH / "deliveries.py")]
-        given = ["--deals", str(self.deals("jsonl")), "--ours", str(self.ours.absolute())]
+        given = ["--deals", str(self.deals("jsonl")), "--ours", str(self.ours)]
         with TemporaryDirectory(dir=self.work) as folder:
             command = [*script, *given, "--repeat", str(self.options.repeat), "--folder", folder]
             found: dict[str, Any] = json.loads(run([command])[0].last_line)
@@ -317,7 +321,7 @@ class Bench:
             [
                 name,
                 *(f"{each[clock]:.1f}" for clock in each),
-                *(f"{speed[name][clock]:.2f}" if name in speed else "1" for clock in each),
+                *(f"{speed[name][clock]:.2f}" for clock in each),
             ]
             for name, each in measured.items()
         ]
@@ -326,6 +330,32 @@ class Bench:
         clocks = ("read", "delivered", "run", "CPU")
         against = (f"{clock}: this / one down" for clock in clocks)
         show(table(["beside the webhook", *(f"{each} s" for each in clocks), *against], rows))
+        return found
+
+    def sources(self) -> list[dict[str, Any]]:
+        """Taps at the rates that vendors document, in a sandbox with latency."""
+        with TemporaryDirectory(dir=self.work) as folder:
+            found = sources.measure(self.ours, self.peers.parent.parent, Path(folder))
+        rows = [
+            [each["name"], f"not measured: {each['error']}", *[""] * 5]
+            if "span_s" not in each
+            else [
+                each["name"] + (f" ({each['error']})" if "error" in each else ""),
+                f"{each['records']:,}",
+                ", ".join(f"{name} {count:,}" for name, count in each["buckets"].items()),
+                f"{each['span_s']:.1f}",
+                f"{each['least_s']:.0f}",
+                f"{each['reached']:.0%}" if each["reached"] is not None else "-",
+                f"{each['refused']:,}",
+            ]
+            for each in found
+        ]
+        show(
+            f"\n## sources\n\n{sources.LATENCY_MS:.0f} ms before each answer, all at once. "
+            "Salesforce documents no rate by the second, so there is nothing to reach.\n"
+        )
+        columns = ["tap", "records", "requests by limit", "s", "s by the limits", "reached", "429s"]
+        show(table(columns, rows))
         return found
 
     def floors(self) -> dict[str, Any]:
@@ -341,6 +371,51 @@ class Bench:
         rows = [[name, f"{rate:,.0f}"] for name, rate in rates.items()]
         show(table(["operation, one process, lines in memory", "records/s"], rows))
         return rates
+
+    def convergence(self) -> list[dict[str, Any]]:
+        """Every destination with a receiver that fails three requests of ten."""
+        found = self.script("convergence.py", self.options.records // 2)
+        rows = [
+            [
+                row["destination"],
+                f"{row['journeys']:,}",
+                "yes" if row["same"] and set(row["states"]) == {"sent"} else "NO",
+                *(f"{row[key]:,}" for key in ("runs", "requests")),
+                f"{sum(row['faults'].values()) / row['requests']:.0%}",
+                *(f"{row[key]:.0f}" for key in ("wall_s", "cpu_s", "peak_mb")),
+            ]
+            for row in found
+        ]
+        show("\n## convergence\n\nThe target is run again until nothing is left.\n")
+        columns = ["destination", "journeys", "all told", "runs", "requests", "faults"]
+        show(table([*columns, "wall s", "CPU s", "peak MB"], rows))
+        return found
+
+    def rates(self) -> list[dict[str, Any]]:
+        """Every destination with a receiver that enforces a limit."""
+        found = self.script("rates.py", self.options.records // 4)
+        rows = [
+            [
+                f"{row['destination']}, {'own' if row['own'] else 'documented'} limit",
+                "not met" if row["share"] is None else f"{row['share']:.1%}",
+                f"{row['overdrawn']:.2%}",
+                f"{row['requests'] / row['span_s']:.1f}",
+                f"{row['peak_mb']:.0f}",
+                times(divided(row["peak_mb"], row.get("small_mb"))),
+            ]
+            for row in found
+        ]
+        show("\n## rates\n\nAnswers take 100 ms; the own limit is 20 requests a second.\n")
+        columns = ["destination", "share of the limit", "answered 429", "requests/s"]
+        show(table([*columns, "peak MB", "x a tenth of the records"], rows))
+        return found
+
+    def script(self, name: str, records: int) -> list[dict[str, Any]]:
+        """What one of our own scripts measures."""
+        command = [str(self.ours / "python"), str(BENCH / name)]
+        options = ["--records", str(records), "--folder", str(self.work)]
+        found: list[dict[str, Any]] = json.loads(run([[*command, *options]])[0].last_line)
+        return found
 
     # our commands
 

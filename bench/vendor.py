@@ -87,7 +87,14 @@ def main() -> None:
                     "requests": len(vendor.log),
                     "refused": vendor.count(429),
                     "faults": dict(vendor.faults.happened),
-                    "limits": {name: use.share for name, use in vendor.limits.report().items()},
+                    "limits": {
+                        name: {
+                            "requests": use.requests,
+                            "limit": vendor.limits[name].limit,
+                            "window_s": vendor.limits[name].window_s,
+                        }
+                        for name, use in vendor.limits.report().items()
+                    },
                     "span_s": vendor.log[-1].at - vendor.log[0].at if vendor.log else 0.0,
                 }
             )

@@ -26,9 +26,9 @@ from journeys.event import JourneyEvent, Product, Scope
 from journeys.model import EventMeaning, StageModel
 from journeys.settings import BUILT_IN, TOP_LEVEL
 from mapper_journeys.mapper import MapperJourneys
+from mapper_journeys.paths import is_path
 from mapper_journeys.settings import PRESETS, preset_names
 from mapper_journeys.settings import json_schema as mapper_schema
-from mapper_journeys.values import is_path
 from tap_journeys.settings import json_schema as tap_schema
 from tap_journeys.tap import TapJourneys
 from target_journeys.cli import main as journeys_command

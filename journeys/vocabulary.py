@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+# The order is that of events at one instant. A snapshot stands behind all that its object may have
+# done: what a source reports itself is never preceded by what is inferred from a look.
 FAMILIES: dict[str, tuple[str, ...]] = {
     "discovery": (
         "ad_seen",
@@ -48,7 +50,6 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "rfp_received",
         "opportunity_opened",
         "opportunity_stage_changed",
-        "opportunity_observed",
         "contact_role_added",
         "contact_role_removed",
     ),
@@ -70,6 +71,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "opportunity_won",
         "opportunity_lost",
         "opportunity_reopened",
+        "opportunity_observed",
     ),
     "buyer-internal": (
         "problem_identification_started",
@@ -117,7 +119,6 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "support": (
         "ticket_opened",
         "ticket_updated",
-        "ticket_observed",
         "ticket_escalated",
         "ticket_resolved",
         "ticket_reopened",
@@ -128,6 +129,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "chat_ended",
         "self_service_viewed",
         "information_repeated",
+        "ticket_observed",
     ),
     "return": (
         "return_requested",

@@ -8,17 +8,10 @@ from decimal import Decimal
 from operator import ge, gt, le, lt
 from typing import Any
 
-from mapper_journeys.values import (
-    SCALARS,
-    BadRuleError,
-    Reach,
-    Row,
-    closest,
-    compile_path,
-    is_there,
-    number,
-    text,
-)
+from mapper_journeys.errors import BadRuleError, closest
+from mapper_journeys.paths import Reach, Row
+from mapper_journeys.scalars import SCALARS, is_there, number, text
+from mapper_journeys.values import compile_path
 
 Test = Callable[[Any], bool]  # of one value
 Holds = Callable[[Row], bool]  # of a record

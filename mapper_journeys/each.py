@@ -9,7 +9,10 @@ from typing import Any
 
 import msgspec
 
-from mapper_journeys.values import BadRuleError, Reach, Read, Row, compile_path, compile_text, text
+from mapper_journeys.errors import BadRuleError
+from mapper_journeys.paths import Reach, Read, Row
+from mapper_journeys.scalars import text
+from mapper_journeys.values import compile_path, compile_text
 
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 

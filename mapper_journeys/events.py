@@ -12,27 +12,21 @@ from typing import Any
 import msgspec
 
 from journeys.vocabulary import DERIVED, OBSERVABILITIES, VISIBILITIES
+from mapper_journeys.amounts import compile_amount, is_minor_units
+from mapper_journeys.errors import BadRuleError, RuleError, closest
+from mapper_journeys.ids import compile_ids, first_of
 from mapper_journeys.language import EventRule
+from mapper_journeys.paths import Reach, Read, Row, is_path
+from mapper_journeys.scalars import text
 from mapper_journeys.scopes import compile_scopes
 from mapper_journeys.times import compile_time
 from mapper_journeys.values import (
-    BadRuleError,
-    Reach,
-    Read,
-    Row,
-    RuleError,
     Value,
-    closest,
-    compile_amount,
     compile_choice,
-    compile_ids,
     compile_mapping,
     compile_path,
     compile_text,
     compile_value,
-    first_of,
-    is_path,
-    text,
 )
 from mapper_journeys.wire import EventRecord, Made
 
@@ -79,7 +73,7 @@ def compile_event(
     scopes = compile_scopes(rule.scopes, reach)
     channel = _compile_text(rule.channel, "channel", reach, str.lower)
     value = _nothing if rule.value is None else compile_amount(rule.value, "value", reach)
-    currency = _compile_text(rule.currency, "currency", reach, str.upper)
+    currency = _compile_text(_currency_of(rule), "currency", reach, str.upper)
     properties = compile_mapping(rule.properties, "properties", reach)
     extras = _compile_extras(rule, stream, reach, known=known)
     links = _links(subject_links, account_links)
@@ -162,6 +156,12 @@ def _unknown_type(literal: object, known: AbstractSet[str]) -> str:
         f"is '{literal}', which is neither in the vocabulary{closest(literal, known)} "
         "nor declared under `stage_model.event_types`."
     )
+
+
+def _currency_of(rule: EventRule) -> object:
+    """The currency that the rule states, or that its minor units are of."""
+    stated = rule.currency is not None or not is_minor_units(rule.value)
+    return rule.currency if stated else rule.value["currency"]
 
 
 def _compile_text(spec: object, key: str, reach: Reach, change: Callable[[str], str]) -> Read:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mapper_journeys.values import closest
+from mapper_journeys.errors import closest
 
 
 class _Closed(BaseModel):

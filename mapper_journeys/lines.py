@@ -17,8 +17,8 @@ from singer_sdk.singerlib.exceptions import InvalidInputLine
 
 from journeys.event import JourneyEvent, Product
 from mapper_journeys.events import key_text
+from mapper_journeys.paths import Row
 from mapper_journeys.rules import EVERY_RULE, Failure, StreamRules, apply, row_of
-from mapper_journeys.values import Row
 from mapper_journeys.wire import EventRecord
 
 EVENT_FRONT = b'{"type":"RECORD","stream":"journey_events","record":'

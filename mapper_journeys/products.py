@@ -5,21 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mapper_journeys.errors import BadRuleError, RuleError
+from mapper_journeys.ids import compile_id
 from mapper_journeys.language import ProductRule
-from mapper_journeys.values import (
-    BadRuleError,
-    Reach,
-    Read,
-    Row,
-    RuleError,
-    compile_id,
-    compile_mapping,
-    compile_path,
-    compile_text,
-    compile_value,
-    flat,
-    text,
-)
+from mapper_journeys.paths import Reach, Read, Row, flat
+from mapper_journeys.scalars import text
+from mapper_journeys.values import compile_mapping, compile_path, compile_text, compile_value
 from mapper_journeys.wire import Made, ProductRecord
 
 RELATIONS = ("substitutes", "accessories", "consumables")

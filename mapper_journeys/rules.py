@@ -10,17 +10,11 @@ from typing import Any
 from journeys.vocabulary import EVENT_TYPES
 from mapper_journeys.conditions import Holds, compile_when
 from mapper_journeys.each import compile_each, part_of
+from mapper_journeys.errors import BadRuleError, RuleError
 from mapper_journeys.events import KnownNames, compile_event
 from mapper_journeys.language import ProductRule, Rule
+from mapper_journeys.paths import Columns, Reach, Read, Row
 from mapper_journeys.products import compile_product
-from mapper_journeys.values import (
-    BadRuleError,
-    Columns,
-    Reach,
-    Read,
-    Row,
-    RuleError,
-)
 from mapper_journeys.wire import Made, Make
 
 EVERY_RULE = "*"  # stands for the rule's name where no rule could read the record at all

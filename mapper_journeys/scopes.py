@@ -6,19 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from journeys.vocabulary import GRAINS, ROLES
 from mapper_journeys.each import compile_each
+from mapper_journeys.errors import BadRuleError
+from mapper_journeys.ids import compile_id, compile_ids, first_of
 from mapper_journeys.language import ScopeRule
-from mapper_journeys.values import (
-    BadRuleError,
-    Reach,
-    Read,
-    Row,
-    Value,
-    compile_choice,
-    compile_id,
-    compile_ids,
-    first_of,
-    is_value,
-)
+from mapper_journeys.paths import Reach, Read, Row
+from mapper_journeys.values import Value, compile_choice, is_value
 from mapper_journeys.wire import ScopeRecord
 
 STRENGTH = {role: rank for rank, role in enumerate(ROLES)}  # 0 is the strongest

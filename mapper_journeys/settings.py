@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterable, Mapping
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers import capabilities
+from yaml.constructor import SafeConstructor
+from yaml.resolver import Resolver
 
 from journeys.settings import TOP_LEVEL
+from mapper_journeys.errors import closest
 from mapper_journeys.language import Rule, parse_rules
 from mapper_journeys.rules import StreamRules, compile_rules
-from mapper_journeys.values import closest
 
 PRESETS = files("mapper_journeys") / "presets"
 SDK_SETTINGS = frozenset(
@@ -141,13 +144,7 @@ def _own_types(stage_model: str | Mapping[str, Any]) -> tuple[frozenset[str], li
 # YAML as people expect it
 
 
-if TYPE_CHECKING:
-    from yaml import SafeLoader as FastLoader
-else:
-    FastLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # seven times as fast with libyaml
-
-
-class _Loader(FastLoader):
+class _AsExpected(SafeConstructor, Resolver):
     """YAML 1.2 scalars, as everywhere but in PyYAML: `no`, `on` and 2026-01-02 are text."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
@@ -162,7 +159,7 @@ class _Loader(FastLoader):
         return super().construct_mapping(node, deep)
 
 
-_Loader.yaml_implicit_resolvers = {}
+_AsExpected.yaml_implicit_resolvers = {}
 for _tag, _pattern, _first in (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
@@ -170,14 +167,29 @@ for _tag, _pattern, _first in (
     ("float", r"[-+]?(?:0|[1-9][0-9]*)\.[0-9]+", list("-+0123456789")),
     ("merge", r"<<", ["<"]),
 ):
-    _Loader.add_implicit_resolver(
+    _AsExpected.add_implicit_resolver(
         f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first
     )
+
+
+class _Loader(_AsExpected, yaml.SafeLoader):
+    """Says what is wrong, in the same words everywhere."""
+
+
+if yaml.__with_libyaml__:
+
+    class _FastLoader(_AsExpected, yaml.CSafeLoader):
+        """Seven times as fast."""
+
+else:
+    _FastLoader = _Loader  # type: ignore[misc,assignment]  # the same, but slow
 
 
 def _read_yaml(content: bytes, origin: str) -> tuple[Any, str]:
     """What a YAML file says, and what is wrong with it: the place, never the content."""
     try:
+        with suppress(yaml.YAMLError):
+            return yaml.load(content.decode(), _FastLoader), ""
         return yaml.load(content.decode(), _Loader), ""
     except UnicodeDecodeError:
         return None, f"{origin} is not UTF-8 text."

@@ -10,18 +10,10 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from journeys.event import EARLIEST_YEAR, LATEST_YEAR
-from mapper_journeys.values import (
-    BadRuleError,
-    Reach,
-    Read,
-    Row,
-    RuleError,
-    closest,
-    compile_value,
-    number,
-    refuse_many,
-    text,
-)
+from mapper_journeys.errors import BadRuleError, RuleError, closest
+from mapper_journeys.paths import Reach, Read, Row
+from mapper_journeys.scalars import number, refuse_many, text
+from mapper_journeys.values import compile_value
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST = datetime.max.replace(tzinfo=UTC)  # stands for any moment beyond the calendar

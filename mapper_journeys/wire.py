@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from mapper_journeys.values import Row
+from mapper_journeys.paths import Row
 
 
 class ScopeRecord(msgspec.Struct, omit_defaults=True, gc=False):

@@ -11,7 +11,7 @@ from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
 from tap_journeys.side_by_side import together
 from tap_journeys.sources import SOURCES
 from tap_journeys.sources.base import ApiStream, Record, Source
-from tap_journeys.sources.client import MissingScopeError, NotThereError
+from tap_journeys.sources.errors import MissingScopeError, NotThereError
 
 if TYPE_CHECKING:
     from singer_sdk import Tap
@@ -42,7 +42,7 @@ def check(tap: Tap, sources: Sequence[Source], streams: Sequence[ApiStream]) -> 
 
 def first_rows(stream: ApiStream) -> list[Record]:
     """A few rows, of the first page that has any."""
-    for part in islice(stream.parts({}), PAGES):
+    for part in islice(stream.plan({}), PAGES):
         for page in islice(stream.read(part), PAGES):
             if page.records:
                 return list(page.records[:ENOUGH])

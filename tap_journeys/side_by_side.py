@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from tap_journeys.sources.base import ApiStream, Page
 
-PAGES_AHEAD = 4  # pages that a part may read before they are written
 POLL_S = 0.5  # how soon a waiting reader notices that its stream has stopped
 
 T = TypeVar("T")
@@ -53,13 +52,13 @@ class _Lane:
         """Start a reader for each part, no more at once than the stream's width."""
         error: BaseException | None = None
         try:
-            for part in self.stream.parts(bookmark):
+            for part in self.stream.plan(bookmark):
                 while not self._room.acquire(timeout=POLL_S):
                     if self.stopped:
                         return
                 if self.stopped:
                     return
-                pages: queue.Queue[Page | _End] = queue.Queue(PAGES_AHEAD)
+                pages: queue.Queue[Page | _End] = queue.Queue(self.stream.ahead)
                 self.parts.append(pages)
                 _thread(self._read, part, pages)
         except Exception as caught:  # said by the writer, in one line

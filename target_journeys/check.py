@@ -66,7 +66,7 @@ def check(config: Path) -> Iterator[Finding]:
         yield Finding("warning", f"{stream}: {reason} ({count:,})")
     if len(unresolved) > LISTED:
         yield Finding("warning", f"{len(unresolved) - LISTED:,} more reasons in `unresolved`")
-    for (destination, status), count in sorted(store.outbox.counts().items()):
+    for (destination, status), count in sorted(store.backlog.counts().items()):
         yield Finding("warning", f"{destination}: {count:,} rows {status}; see `journeys refused`")
     store.close()
 

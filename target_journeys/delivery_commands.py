@@ -44,7 +44,7 @@ def deliver_command(
             return
         if refused:
             with store.transaction():
-                store.outbox.release("waiting")
+                store.backlog.release("waiting")
         sent = Outbox(destinations).deliver(store, allow_deletes=allow_deletes)
     except StoreError as error:
         raise click.ClickException(str(error)) from None
@@ -101,7 +101,7 @@ def refused_group(context: click.Context, /, **given: object) -> None:
 def list_command(config: Path, *, destination: str | None, as_json: bool) -> None:
     """List the rows, each with the start of the destination's answer."""
     _, store = opened(config)
-    rows = store.outbox.left(destination)
+    rows = store.backlog.left(destination)
     store.close()
     if as_json:
         names = ("destination", "kind", "record_key", "status", "attempts", "answer")
@@ -122,9 +122,9 @@ def show_command(key: str, config: Path, *, as_json: bool) -> None:
     """
     settings, store = opened(config)
     found = []
-    for name, kind, _, status, attempts, answer in store.outbox.left(None, key):
+    for name, kind, _, status, attempts, answer in store.backlog.left(None, key):
         destination = settings.active_destinations().get(name)
-        rows = store.outbox.rows_left(name, key)
+        rows = store.backlog.rows_left(name, key)
         sample = destination and requests_of(store, name, destination, rows, Outbox.now())
         found.append(
             {
@@ -168,6 +168,6 @@ def released(config: Path, status: str, destination: str | None, key: str | None
     """Change what is left, and say how many rows that were."""
     _, store = opened(config)
     with store.transaction():
-        count = store.outbox.release(status, destination, key)
+        count = store.backlog.release(status, destination, key)
     store.close()
     click.echo(f"{count:,} {status}")

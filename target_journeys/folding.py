@@ -132,7 +132,8 @@ class Folding:
             note_stages(changes, folded, decides=decides)
             note_customer(changes, subject, kind, ids, folded, view)
             changes.names += [(name, subject) for name in folded.other_names]
-            changes.doubts += list(own_doubts(subject, kind, folded))
+            if folded.unresolved:
+                changes.doubts += own_doubts(subject, kind, folded)
         if kind == ACCOUNTS:
             changes.doubts += histories.members.doubts(groups)
             self._keep_teams({*groups, *others}, teams)

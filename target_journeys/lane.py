@@ -83,7 +83,7 @@ class Lane:
         pause = self._store.note(f"pause {self.name}")
         if pause is not None and pause > stamp(self.started):
             self._stop(f"it asked not to be called before {pause}")
-        deletes, told = self._store.outbox.mirrored(self.name)
+        deletes, told = self._store.backlog.mirrored(self.name)
         if not allow_deletes and self._too_many(deletes, told):
             self._deletes = False
             logger.warning(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -12,12 +11,18 @@ from pathlib import Path
 
 import msgspec
 
-from journeys.consent import allows
 from target_journeys.deliveries import CATEGORY, requests_of
 from target_journeys.destinations.base import Destination
 from target_journeys.lane import LEASE_S, Batch, Lane, stamp
+from target_journeys.queueing import (
+    Consents,
+    Stage,
+    digest,
+    told_and_gone,
+    transition,
+    who_bars,
+)
 from target_journeys.rows import KEY_LENGTH, json_text
-from target_journeys.seen import picked
 from target_journeys.sending import Told
 from target_journeys.side_by_side import SideBySide
 from target_journeys.stores.base import chunks
@@ -26,9 +31,6 @@ from target_journeys.stores.sqlite import SQLiteStore
 INTRODUCED = 10_000  # rows that are queued together for a new destination
 RENEW_S = LEASE_S / 4
 LEFT = ("waiting", "refused", "unknown")  # what a run counts at its end
-
-Stage = Sequence[object]
-Consents = Mapping[str, Mapping[str, bool]]  # person → purpose → given or withdrawn
 
 
 @dataclass(slots=True)
@@ -101,29 +103,8 @@ class Outbox:
         barred: Collection[object],
     ) -> None:
         """Queue records, and the end of those that ceased to be or whose subject is barred."""
-        destination, at = self.destinations[name], self._at()
-        seen = seen_by(destination)
-        if destination.grain == "customer":
-            subjects = {str(row[0]) for row in (*stages, *dropped)}
-            own: dict[str, list[str]] = {subject: [] for subject in sorted(subjects)}
-            for row in store.stages_of(subjects - set(map(str, barred))):
-                if destination.wants(row[CATEGORY]):
-                    own[str(row[0])].append(seen(row))
-            told = {
-                json_text([subject]): json_text(sorted(texts))
-                for subject, texts in own.items()
-                if texts
-            }
-            gone = [json_text([subject]) for subject, texts in own.items() if not texts]
-        else:
-            told, gone = {}, [record_key(row) for row in dropped]
-            for stage in stages:
-                key = record_key(stage)
-                if destination.wants(stage[CATEGORY]) and stage[0] not in barred:
-                    told[key] = seen(stage)
-                else:
-                    gone.append(key)
-            gone = [key for key in gone if key not in told]
+        told, gone = told_and_gone(store, self.destinations[name], stages, dropped, barred)
+        at = self._at()
         store.outbox.queue(
             (
                 (name, "record", key, "upsert", digest(text), None, key)
@@ -175,7 +156,7 @@ class Outbox:
         finally:
             for lane in lanes:
                 lane.sender.close()
-        counts = store.outbox.counts()
+        counts = store.backlog.counts()
         for lane in lanes:
             own = {status: counts.get((lane.name, status), 0) for status in LEFT}
             total.sent += lane.sent
@@ -219,7 +200,7 @@ class Outbox:
         self, store: SQLiteStore, lane: Lane, run: str, left: Mapping[str, int]
     ) -> None:
         with store.transaction():
-            store.outbox.keep_delivery(
+            store.backlog.keep_delivery(
                 (
                     run,
                     lane.name,
@@ -229,7 +210,7 @@ class Outbox:
                     left["refused"],
                     left["waiting"],
                     left["unknown"],
-                    store.outbox.oldest_waiting(lane.name),
+                    store.backlog.oldest_waiting(lane.name),
                     lane.stopped,
                 )
             )
@@ -243,48 +224,3 @@ class Outbox:
                     out.write(msgspec.json.encode(line, order="deterministic") + b"\n")
                 rehearsed += len(rows)
         return rehearsed
-
-
-def who_bars(destination: Destination, consents: Consents) -> frozenset[str]:
-    """The people who did not consent to what a destination is for."""
-    if destination.purpose is None:
-        return frozenset()
-    return frozenset(
-        who for who, given in consents.items() if not allows(given, destination.purpose)
-    )
-
-
-def record_key(row: Stage) -> str:
-    """A record's key as text: subject, grain, scope id and episode as a JSON list."""
-    return json_text(row[:KEY_LENGTH])
-
-
-def transition(name: str, visit: Stage) -> tuple[object, ...]:
-    """The outbox row of one stage entered."""
-    subject, grain, scope, episode, _, stage, entered_at, cycle, event_id = visit
-    key = json_text([subject, grain, scope, episode, stage, entered_at, event_id])
-    payload = json_text(
-        {
-            "subject": subject,
-            "scope_grain": grain,
-            "scope_id": scope,
-            "episode": episode,
-            "stage": stage,
-            "entered_at": entered_at,
-            "cycle": cycle,
-            "event_id": event_id,
-        }
-    )
-    return name, "transition", key, "append", digest(payload), payload, record_key(visit)
-
-
-def seen_by(destination: Destination) -> Callable[[Stage], str]:
-    """A text of a stage row that changes when, and only when, the destination sees a change."""
-    pick = picked(destination.sees())
-    shape = json_text(destination.shape())
-    return lambda row: shape + json_text(pick(row))
-
-
-def digest(text: str) -> str:
-    """32 hex digits."""
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -28,7 +28,7 @@ def plan(
 ) -> Iterator[Planned]:
     """Counts and sample requests of every destination."""
     for name, destination in destinations.items():
-        counts = dict.fromkeys(ALWAYS, 0) | store.outbox.planned(name)
+        counts = dict.fromkeys(ALWAYS, 0) | store.backlog.planned(name)
         samples: list[dict[str, Any]] = []
         for op in ("upsert", "append", "delete"):
             rows = list(islice((r for r in store.outbox.waiting(name) if r.op == op), SAMPLES))

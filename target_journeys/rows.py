@@ -129,8 +129,8 @@ def customer_row(subject: str, kind: str, ids: Sequence[str], folded: Folded) ->
         folded.touchpoints,
         *moments((folded.first_at, folded.last_at)),
         json_text(everything),
-        json_text(feedback),
-        json_text(folded.consents),
+        json_text(feedback) if feedback else "{}",
+        json_text(folded.consents) if folded.consents else "{}",
         folded.persona,
         *moments([folded.persona_since]),
     )

@@ -142,7 +142,6 @@ def test_a_failure_ends_it_with_the_words_of_the_command(tmp_path: Path) -> None
         env=os.environ | {"PATH": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=120,
     )
     assert ended.returncode == 1
     assert ended.stderr == "no project here\nmeltano ended with 7\n"

@@ -18,6 +18,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "journeys",
         "singer_sdk",
         "requests",
+        "urllib3",  # what requests wraps
         "tenacity",
         "pydantic",
         "msgspec",

@@ -15,7 +15,7 @@ from singer_sdk.exceptions import ConfigValidationError, FatalAPIError, Retriabl
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
-from tap_journeys.sources.client import MissingScopeError
+from tap_journeys.sources.errors import MissingScopeError
 from tap_journeys.writer import BufferedWriter
 
 if TYPE_CHECKING:
@@ -138,8 +138,10 @@ class ApiStream(SourceStream):
     fails = "stream"
     breaks = "keyless record"
     width = 4  # parts that are read at once
+    ahead = 4  # pages that a part may read before they are written; more where pages are small
     customer_paths: tuple[str, ...] = ()  # dotted paths of what names a customer …
     product_paths: tuple[str, ...] = ()  # … and a product; for the check of a login
+    undescribed: Exception | None = None  # why its columns are not known; then nothing is read
 
     def __init__(
         self, tap: Tap, schema: dict[str, Any] | None = None, name: str | None = None
@@ -161,6 +163,12 @@ class ApiStream(SourceStream):
     def read(self, part: Any) -> Iterator[Page]:
         """The pages of one part, in order."""
         raise NotImplementedError  # pragma: no cover
+
+    def plan(self, bookmark: Mapping[str, Any]) -> Iterable[Any]:
+        """The parts, unless what they would be written with is not what the account has."""
+        if self.undescribed is not None:
+            raise self.undescribed
+        return self.parts(bookmark)
 
     # -- how it is written -----------------------------------------------------------------
 
@@ -225,7 +233,7 @@ class ApiStream(SourceStream):
         if self.ABORT_AT_RECORD_COUNT is None:
             self._tap_side_by_side().write_until_finished(self)
             return
-        for part in self.parts({}):
+        for part in self.plan({}):
             for page in self.read(part):
                 yield from page.records
 
@@ -235,7 +243,7 @@ class ApiStream(SourceStream):
 
     # The SDK's bookmarks are made of the records that it saw; ours come with the pages.
     def _write_schema_message(self) -> None:
-        if not self._schema_written:
+        if not self._schema_written and self.undescribed is None:
             self._schema_written = True
             super()._write_schema_message()
 

@@ -1,22 +1,9 @@
-"""Requests to one vendor: paced, logged in, repeated while that can help, and checked.
-
-FatalAPIError (SDK)            the stream stops, its bookmark stays
-├── MissingScopeError          … with a warning that names the scope
-├── NotThereError              … unless the stream can do without
-└── ClosedError                every stream of the source stops: no login, daily limit
-RetriableAPIError (SDK)
-└── TryAgainError              asked again, as late as the vendor says
-"""
+"""Requests to one vendor: paced, logged in, repeated while that can help, and checked."""
 
 from __future__ import annotations
 
-import logging
-import math
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -24,115 +11,26 @@ import msgspec
 import requests
 from requests.adapters import HTTPAdapter
 from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception,
-    stop_never,
-    wait_random_exponential,
-)
+from tenacity import Retrying, retry_if_exception, stop_never
 
+from tap_journeys.sources.answers import Judge, judge_status
+from tap_journeys.sources.errors import (
+    BROKEN,
+    ClosedError,
+    LoginExpiredError,
+    TryAgainError,
+    UnreachableError,
+    is_unsent,
+)
 from tap_journeys.sources.login import Fixed, Login, LoginError
-from tap_journeys.sources.pace import Bucket
+from tap_journeys.sources.pace import LOOK_S, Bucket
+from tap_journeys.sources.patience import FAULTS, Patience
 
 TIMEOUT_S = (10, 300)  # to connect, between two pieces of an answer
-FAULTS = 8  # times that one request may fail for other reasons than its rate
-RENEWALS = 5  # tokens that may be refused to one request though nobody could use them yet
-LIMITED_WAIT_S = 10.0  # after a 429 that does not say how long
-LONGEST_WAIT_S = 900  # a vendor that asks for more ends the run; the next one goes on
-MOST_WAITING_S = 7200  # for its turn, in all; a vendor that never lets us through ends the stream
 CONNECTIONS = 64
 USER_AGENT = "tap-journeys"
 
 Answer = TypeVar("Answer")
-
-logger = logging.getLogger("tap-journeys.client")
-
-
-class MissingScopeError(FatalAPIError):
-    """The login may not read this; ``scope`` is what to grant, in the vendor's words."""
-
-    def __init__(self, scope: str) -> None:
-        super().__init__(f"the login lacks the scope {scope}; grant it and run again")
-        self.scope = scope
-
-
-class NotThereError(FatalAPIError):
-    """The vendor knows no such thing."""
-
-
-class ClosedError(FatalAPIError):
-    """The vendor answers nothing more in this run."""
-
-
-class TryAgainError(RetriableAPIError):
-    """The same request may succeed later: after ``wait_s``, if the vendor says."""
-
-    def __init__(self, why: str, wait_s: float | None = None, *, limited: bool = False) -> None:
-        super().__init__(why)
-        self.wait_s = wait_s
-        self.limited = limited  # by the vendor's rate: everybody waits, and it is no fault
-
-
-class LoginExpiredError(RetriableAPIError):
-    """The token was not taken; another one may be."""
-
-    rejected: Mapping[str, str] = {}  # the headers that it was sent with
-
-
-BROKEN = (
-    requests.ConnectionError,
-    requests.Timeout,
-    requests.exceptions.ChunkedEncodingError,
-    requests.exceptions.ContentDecodingError,
-)
-Judge = Callable[[requests.Response], Exception | None]
-
-
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """What ``Retry-After`` asks for: seconds or a date; None where it says nothing."""
-    value = headers.get("Retry-After", "").strip()
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            at = parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        seconds = (
-            (at if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC)
-        ).total_seconds()
-    return max(seconds, 0.0) if math.isfinite(seconds) else None
-
-
-def body_of(response: requests.Response) -> Any:
-    """The JSON of an answer; None if it is none (error pages often are HTML)."""
-    try:
-        return msgspec.json.decode(response.content)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-
-
-def judge_status(response: requests.Response) -> Exception | None:
-    """What an answer means by its status alone; vendors add what they say in the body."""
-    status = response.status_code
-    if status < 300:
-        return None
-    if status == HTTPStatus.UNAUTHORIZED:
-        return LoginExpiredError("HTTP 401")
-    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-        wait_s = retry_after_s(response.headers)
-        limited = status == HTTPStatus.TOO_MANY_REQUESTS or wait_s is not None
-        return TryAgainError(f"HTTP {status}", wait_s, limited=limited)
-    if status >= 500 or status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT):
-        return TryAgainError(f"HTTP {status}", retry_after_s(response.headers))
-    if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
-        return NotThereError(f"HTTP {status}")
-    if status < 400:
-        return FatalAPIError(
-            f"HTTP {status}: it redirects elsewhere; set `base_url` to that address"
-        )
-    return FatalAPIError(f"HTTP {status}")
 
 
 class Client:
@@ -161,6 +59,7 @@ class Client:
         self._judge, self._observe = judge, observe
         self._sleep = sleep
         self._closed: ClosedError | None = None
+        self.answers = 0  # of the vendor so far, of any kind
         self._accepted: set[frozenset[tuple[str, str]]] = set()
         self._session = requests.Session()
         self._session.trust_env = False  # no ~/.netrc in place of the login
@@ -233,21 +132,12 @@ class Client:
         given = {**self._headers, **request.pop("headers", {})}
 
         def once() -> Answer:
-            if shared is not None:
-                shared.wait()
-            if self._closed is not None:
-                raise self._closed
-            login: Mapping[str, str] = {}
+            sent_at = shared.wait(lambda: self.is_closed) if shared else 0.0
             try:
-                login = self.login.headers()
-                response = self._session.request(
-                    method,
-                    self.url(address),
-                    headers={**given, **login},
-                    timeout=TIMEOUT_S,
-                    allow_redirects=False,
-                    **request,
-                )
+                if self._closed is not None:
+                    raise self._closed
+                login = self._logged_in()
+                response = self._send(method, address, headers={**given, **login}, **request)
                 if self._observe is not None:
                     self._observe(response, shared)
                 problem = self._judge(response)
@@ -257,9 +147,10 @@ class Client:
                     raise problem
                 self._accepted.add(frozenset(login.items()))
                 return read(response)
-            except LoginError as error:
-                self._closed = ClosedError(f"login: {error}")
-                raise self._closed from None
+            except UnreachableError:
+                if shared is not None:
+                    shared.give_back(sent_at)
+                raise
             except ClosedError as error:
                 self._closed = error
                 raise
@@ -269,11 +160,15 @@ class Client:
             retry=retry_if_exception(patience.can_help),
             wait=patience.wait_s,
             stop=stop_never,  # `can_help` ends it
-            sleep=self._sleep,
+            sleep=self._rest,
             reraise=True,
         )
         try:
             return retrying(once)
+        except UnreachableError as error:
+            if self._closed is None:
+                raise FatalAPIError(f"{place}: {error}, {FAULTS} times") from None
+            raise self._closed from None
         except BROKEN as error:  # their text holds the address with what was asked for
             raise FatalAPIError(f"{place}: {type(error).__name__}, {FAULTS} times") from None
         except ClosedError:  # one error for all requests, of which none is the place
@@ -282,6 +177,44 @@ class Client:
             error.args = (f"{place}: {error}",)
             raise
 
+    def _logged_in(self) -> Mapping[str, str]:
+        try:
+            return self.login.headers()
+        except LoginError as error:
+            raise ClosedError(f"login: {error}") from None
+        except requests.ConnectionError as error:  # its text names no address
+            raise UnreachableError(str(error)) from None
+
+    def _send(self, method: str, address: str, **request: Any) -> requests.Response:
+        """One request and its answer, whatever that is."""
+        try:
+            response = self._session.request(
+                method, self.url(address), timeout=TIMEOUT_S, allow_redirects=False, **request
+            )
+        except requests.ConnectionError as error:
+            if not is_unsent(error):
+                raise
+            raise UnreachableError(f"no connection ({type(error).__name__})") from None
+        except BROKEN:
+            raise
+        except (requests.RequestException, UnicodeError) as error:  # it quotes address and login
+            raise ClosedError(
+                f"no request can be made ({type(error).__name__}); see to `base_url` and the login"
+            ) from None
+        self.answers += 1
+        return response
+
+    def _rest(self, seconds: float) -> None:
+        """Wait, but no longer than there is something to wait for."""
+        while seconds > 0 and not self.is_closed:
+            self._sleep(min(seconds, LOOK_S))
+            seconds -= LOOK_S
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether no further request is let through."""
+        return self._closed is not None
+
     def has_accepted(self, headers: Mapping[str, str]) -> bool:
         """Whether a request with this login was ever answered."""
         return frozenset(headers.items()) in self._accepted
@@ -289,55 +222,3 @@ class Client:
     def close_with(self, error: ClosedError) -> None:
         """Let no further request through."""
         self._closed = error
-
-
-class Patience:
-    """Whether and when one request is worth another attempt."""
-
-    def __init__(self, client: Client, bucket: Bucket | None) -> None:
-        self._client, self._bucket = client, bucket
-        self._faults = 0
-        self._waited_s = 0.0
-        self._renewals = 0
-        self._met: list[Mapping[str, str]] = []  # logins that this request was refused with
-        self._backoff = wait_random_exponential(multiplier=0.5, max=60)
-
-    def can_help(self, error: BaseException) -> bool:
-        """Whether the same request may succeed; logs in again where that is what is missing."""
-        if isinstance(error, LoginExpiredError):
-            if self._renewals >= RENEWALS or not self._client.login.renew(error.rejected):
-                self._client.close_with(
-                    ClosedError("the login is not accepted (HTTP 401); renew it in the settings")
-                )
-            ended = self._client.has_accepted(error.rejected) and error.rejected not in self._met
-            self._renewals += not ended  # a token that worked may end, as often as it likes
-            self._met.append(error.rejected)
-            return True  # a closed client says why at the next attempt
-        if isinstance(error, TryAgainError):
-            if error.wait_s is not None and error.wait_s > LONGEST_WAIT_S:
-                return False
-            if error.limited:
-                pause_s = LIMITED_WAIT_S if error.wait_s is None else error.wait_s
-                self._waited_s += pause_s
-                if self._waited_s > MOST_WAITING_S:
-                    return False
-                if self._bucket is not None:
-                    self._bucket.pause(pause_s)
-                return True
-        elif not isinstance(error, BROKEN):
-            return False
-        self._faults += 1
-        logger.debug("%s, fault %s of %s", type(error).__name__, self._faults, FAULTS)
-        return self._faults < FAULTS
-
-    def wait_s(self, state: RetryCallState) -> float:
-        """Seconds to wait, where the bucket does not already make everybody wait."""
-        error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, LoginExpiredError):
-            return 0.0
-        if isinstance(error, TryAgainError):
-            if error.limited:
-                return 0.0 if self._bucket else error.wait_s or LIMITED_WAIT_S
-            if error.wait_s is not None:
-                return error.wait_s
-        return self._backoff(state)

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from pydantic import Field, SecretStr, model_validator
 from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
 
+from tap_journeys.sources.answers import Judge
 from tap_journeys.sources.base import Source, wrong_configuration
-from tap_journeys.sources.client import Client, Judge
+from tap_journeys.sources.client import Client
 from tap_journeys.sources.ga4_columns import USUAL, Column
 from tap_journeys.sources.ga4_export import Dataset, Events
 from tap_journeys.sources.ga4_google import (
@@ -105,7 +106,10 @@ class GA4(Source):
         login = self._login()
         if self.project_id is not None:
             dataset = self._dataset(login)
-            found.append(Events(tap, dataset, since, self._columns(tap, dataset)))
+            columns, problem = self._columns(tap, dataset)
+            events = Events(tap, dataset, since, columns)
+            events.undescribed = problem
+            found.append(events)
         return found + self._reports(tap, login, since)
 
     def _reports(self, tap: Tap, login: Login, since: datetime | None) -> list[Stream]:
@@ -117,19 +121,19 @@ class GA4(Source):
             each.width = max(1, AT_ONCE // len(rows))
         return list(rows)
 
-    def _columns(self, tap: Tap, dataset: Dataset) -> list[Column]:
-        """The columns of the newest table, which has all that there are."""
+    def _columns(self, tap: Tap, dataset: Dataset) -> tuple[list[Column], Exception | None]:
+        """The columns of the newest table, which has all that there are; why not, if it fails."""
         try:
             tables = dataset.listed()
-            return list(dataset.described(tables[-1].name).columns) if tables else USUAL
+            return (list(dataset.described(tables[-1].name).columns) if tables else USUAL), None
         except (FatalAPIError, RetriableAPIError) as error:
             tap.logger.warning(
                 "Stream '%s': its table cannot be described (%s), so its schema holds the usual "
-                "columns only",
+                "columns only, and it is not read",
                 Events.name,
                 error,
             )
-            return USUAL
+            return USUAL, error
 
     def check(self, tap: Tap) -> Iterator[tuple[str, str]]:
         if self.project_id is None:

@@ -6,10 +6,25 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+import msgspec
+
 from tap_journeys.sources.windows import EPOCH, written
 
 Column = Mapping[str, Any]  # a TableFieldSchema
 Decode = Callable[[Any], Any]
+
+
+class Row(msgspec.Struct, gc=False):
+    """A row as BigQuery writes it; of a type of its own, because dicts take five times as long."""
+
+    f: list[Cell]
+
+
+class Cell(msgspec.Struct, gc=False):
+    """One value of a row: a scalar, a record, or several of them."""
+
+    v: str | int | float | bool | Row | list[Cell] | None = None
+
 
 FLOATS = {"FLOAT", "FLOAT64"}
 BOOLEANS = {"BOOLEAN", "BOOL"}
@@ -38,15 +53,15 @@ def _property(column: Column) -> dict[str, Any]:
     return found
 
 
-def row_decoder(columns: Sequence[Column]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+def row_decoder(columns: Sequence[Column]) -> Callable[[Row], dict[str, Any]]:
     """Makes a record of a row: ``{"f": [{"v": "7"}]}`` is ``{"n": "7"}``."""
     pairs = [(str(column["name"]), _cell_decoder(column)) for column in columns]
 
-    def decode(row: Mapping[str, Any]) -> dict[str, Any]:
+    def decode(row: Row) -> dict[str, Any]:
         # a column that was added since the table was described stands behind the others
         return {
-            name: None if (value := cell.get("v")) is None else read(value)
-            for (name, read), cell in zip(pairs, row["f"], strict=False)
+            name: None if (value := cell.v) is None else read(value)
+            for (name, read), cell in zip(pairs, row.f, strict=False)
         }
 
     return decode
@@ -65,7 +80,7 @@ def _cell_decoder(column: Column) -> Decode:
         one = _moment
     if column.get("mode") != "REPEATED":
         return one
-    return lambda cells: [None if cell["v"] is None else one(cell["v"]) for cell in cells]
+    return lambda cells: [None if cell.v is None else one(cell.v) for cell in cells]
 
 
 def _number(value: Any) -> float | str:
@@ -74,7 +89,7 @@ def _number(value: Any) -> float | str:
 
 
 def _boolean(value: Any) -> bool:
-    return str(value) == "true"
+    return str(value).lower() == "true"
 
 
 def _moment(value: Any) -> str:

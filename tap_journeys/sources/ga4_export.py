@@ -1,14 +1,13 @@
 """GA4's raw events in BigQuery: which tables have changed, and their rows.
 
 Reading a table costs nothing (`tabledata.list`), a query would. A day has one table that counts;
-which one, and how long it may still change, is in `Days`.
+which one, and how long it may still change, is in `ga4_days`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
@@ -19,17 +18,17 @@ import msgspec
 from singer_sdk.exceptions import FatalAPIError
 
 from tap_journeys.sources.base import ApiStream, Page, Record
-from tap_journeys.sources.client import NotThereError
-from tap_journeys.sources.ga4_columns import Column, json_schema, row_decoder
+from tap_journeys.sources.errors import NotThereError, TryAgainError
+from tap_journeys.sources.ga4_columns import Column, Row, json_schema, row_decoder
+from tap_journeys.sources.ga4_days import Days, Listed
 from tap_journeys.sources.windows import follow
 
 if TYPE_CHECKING:
+    import requests
     from singer_sdk import Tap
 
     from tap_journeys.sources.client import Client
 
-TABLE = re.compile(r"events_(?:(?P<part>intraday|fresh)_)?(?P<day>\d{8})")
-LATE_DAYS = 4  # a day is closed when the next one begins, and may change for three days more
 TABLES = 1000  # in one answer; the API's maximum
 DESCRIBED = 8  # tables at once
 PAGE_ROWS = 1000  # some megabytes; an answer has ten at most, and fewer rows then
@@ -53,15 +52,6 @@ def key_of(record: Mapping[str, Any]) -> str:
     return hashlib.md5(values.encode(), usedforsecurity=False).hexdigest()
 
 
-class Listed(NamedTuple):
-    """A table of events, as the list of tables tells of it."""
-
-    day: str
-    part: str  # "intraday", "fresh", or "" for the daily table
-    name: str
-    created_ms: int
-
-
 class Table(NamedTuple):
     """A table of events, described."""
 
@@ -79,6 +69,28 @@ class Range(NamedTuple):
     first: int = 0
     most: int | None = None  # None: to the end of the table
     bookmark: Mapping[str, Any] | None = None
+
+
+class RowPage(msgspec.Struct):
+    """Some rows of a table, and where the next ones are."""
+
+    rows: list[Row] = []  # left out where there are none
+    pageToken: str | None = None  # noqa: N815  # the API's name
+    error: msgspec.Raw | None = None
+
+
+_decode_page = msgspec.json.Decoder(RowPage).decode
+
+
+def page_of(response: requests.Response) -> RowPage:
+    """The rows of an answer; one that is cut short, or an error that says 200, is asked again."""
+    try:
+        page = _decode_page(response.content)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise TryAgainError("the answer holds no rows") from None
+    if page.error is not None:
+        raise TryAgainError(f"HTTP {response.status_code} with an error")
+    return page
 
 
 class Dataset:
@@ -105,9 +117,8 @@ class Dataset:
         found = []
         for each in (table for page in follow("", ask) for table in page):
             name = str(each["tableReference"]["tableId"])
-            if match := TABLE.fullmatch(name):
-                created_ms = int(each.get("creationTime") or 0)
-                found.append(Listed(match["day"], match["part"] or "", name, created_ms))
+            if table := Listed.of(name, int(each.get("creationTime") or 0)):
+                found.append(table)
         return sorted(found)
 
     def described(self, name: str) -> Table:
@@ -122,77 +133,22 @@ class Dataset:
             about.get("schema", {}).get("fields", ()),
         )
 
-    def rows(self, name: str, first: int, most: int | None) -> Iterator[list[Any]]:
+    def rows(self, name: str, first: int, most: int | None) -> Iterator[list[Row]]:
         """Rows of a table page by page, from one on, in the order in which they are stored."""
         taken = 0
 
-        def ask(token: str) -> tuple[list[Any], str | None]:
+        def ask(token: str) -> tuple[list[Row], str | None]:
             nonlocal taken
             params: dict[str, Any] = {"formatOptions.useInt64Timestamp": "true"}
             params["maxResults"] = PAGE_ROWS if most is None else min(PAGE_ROWS, most - taken)
             params |= {"pageToken": token} if token else {"startIndex": first}
-            answer = self.client.get(f"{self.path}/{quote(name)}/data", params)
-            rows = answer.get("rows", [])[: None if most is None else most - taken]
+            path = f"{self.path}/{quote(name)}/data"
+            page = self.client.ask("GET", path, page_of, params=params)
+            rows = page.rows[: None if most is None else most - taken]
             taken += len(rows)
-            return rows, None if taken == most else answer.get("pageToken")
+            return rows, None if taken == most else page.pageToken
 
         return follow("", ask)
-
-
-class Days:
-    """What earlier runs have read, and what of a dataset may be new.
-
-    The daily table counts; until it is there, what has been streamed and the fresh table, which
-    have the same events. Tables of the last days are looked at in every run and read when they have
-    changed, and so is every table that was made since, however old its day.
-    """
-
-    def __init__(self, bookmark: Mapping[str, Any]) -> None:
-        value = bookmark.get("replication_key_value")
-        self.last = str(value) if value else ""  # newest day that was read
-        self.created_ms = int(bookmark.get("created_ms") or 0)  # newest table that was seen
-        self.marks: dict[str, str] = dict(bookmark.get("tables") or {})
-
-    def due(self, tables: Iterable[Listed], since: str) -> list[list[Listed]]:
-        """The tables to look at, by day; none of days before ``since``."""
-        days: dict[str, list[Listed]] = {}
-        for table in tables:
-            if table.day >= since:
-                days.setdefault(table.day, []).append(table)
-        chosen = [[t for t in found if not t.part] or found for found in days.values()]
-        return [
-            found
-            for found in chosen
-            if found[0].day >= self._late_from()
-            or any(table.created_ms > self.created_ms for table in found)
-        ]
-
-    def _late_from(self) -> str:
-        return day_before(self.last, LATE_DAYS) if self.last else ""
-
-    def after(self, day: str, tables: Iterable[Table]) -> dict[str, Any]:
-        """The bookmark once these tables of a day are read."""
-        self.last = max(self.last, day)
-        self.marks |= {table.name: table.mark for table in tables if not table.is_streaming}
-        from_day = self._late_from()
-        self.marks = {
-            name: mark for name, mark in self.marks.items() if name.rpartition("_")[2] >= from_day
-        }
-        return self.bookmark()
-
-    def bookmark(self) -> dict[str, Any]:
-        return {
-            "replication_key": "event_date",
-            "replication_key_value": self.last,
-            "created_ms": self.created_ms,
-            "tables": dict(self.marks),
-        }
-
-
-def day_before(day: str, days: int) -> str:
-    """The day (YYYYMMDD) so many days before."""
-    at = datetime.strptime(day, "%Y%m%d") - timedelta(days=days)  # noqa: DTZ007  # a date
-    return f"{at:%Y%m%d}"
 
 
 class Events(ApiStream):

@@ -13,15 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk.exceptions import FatalAPIError
 
-from tap_journeys.sources.client import (
-    ClosedError,
-    Judge,
-    MissingScopeError,
-    TryAgainError,
-    body_of,
-    judge_status,
-    retry_after_s,
-)
+from tap_journeys.sources.answers import Judge, body_of, judge_status, retry_after_s
+from tap_journeys.sources.errors import ClosedError, MissingScopeError, TryAgainError
 
 if TYPE_CHECKING:
     import requests

@@ -18,8 +18,9 @@ from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
 
 from tap_journeys.side_by_side import together
 from tap_journeys.sources.base import Source, wrong_configuration
-from tap_journeys.sources.client import Client, ClosedError, MissingScopeError
-from tap_journeys.sources.hubspot_client import HubSpotStream, client_of
+from tap_journeys.sources.client import Client
+from tap_journeys.sources.errors import ClosedError, MissingScopeError, NotThereError
+from tap_journeys.sources.hubspot_client import HubSpotStream, RefusedError, client_of
 from tap_journeys.sources.hubspot_kinds import KINDS, Kind, caster, defined_types, known_types
 from tap_journeys.sources.hubspot_lists import Forms, FormSubmissions, Owners, Pipelines
 from tap_journeys.sources.hubspot_objects import Objects, ObjectSettings
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from singer_sdk import Stream, Tap
 
 Types = Mapping[str, str]
+NEVER = (MissingScopeError, NotThereError, RefusedError)  # asking again would not help
 
 
 class HubSpot(Source):
@@ -88,9 +90,11 @@ class HubSpot(Source):
         settings = ObjectSettings(
             start, timedelta(hours=self.associations_every_h), caster(known[KINDS["line_items"]])
         )
-        objects = (
+        objects = [
             Objects(tap, client, kind, types, settings=settings) for kind, types in known.items()
-        )
+        ]
+        for stream, kind in zip(objects, known, strict=True):
+            stream.undescribed = _unknown(found, kind)
         lists = (Forms(tap, client), Pipelines(tap, client), Owners(tap, client))
         return [*objects, *lists, FormSubmissions(tap, client, start=start)]
 
@@ -127,6 +131,18 @@ class HubSpot(Source):
             },
             refresh_token=refresh_token.get_secret_value(),
         )
+
+
+def _unknown(found: Mapping[Kind, Types | Exception], kind: Kind) -> Exception | None:
+    """Why the properties of these objects, or of the lines inside, are not known this time.
+
+    Where the login may never see them, the known ones are read all the same.
+    """
+    kinds = [kind, KINDS["line_items"]] if kind.name == "deals" else [kind]
+    problems = [found[each] for each in kinds]
+    return next(
+        (p for p in problems if isinstance(p, Exception) and not isinstance(p, NEVER)), None
+    )
 
 
 def _types(client: Client, kind: Kind) -> Types:

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 from singer_sdk.exceptions import FatalAPIError
 
 from tap_journeys.side_by_side import together
-from tap_journeys.sources.client import Client, MissingScopeError
+from tap_journeys.sources.client import Client
+from tap_journeys.sources.errors import MissingScopeError
 from tap_journeys.sources.hubspot_client import Row, next_of
 from tap_journeys.sources.hubspot_kinds import Kind
 from tap_journeys.sources.windows import EPOCH, moment

@@ -9,16 +9,10 @@ from typing import TYPE_CHECKING, Any
 import requests
 from singer_sdk.exceptions import FatalAPIError
 
+from tap_journeys.sources.answers import body_of, judge_status, retry_after_s
 from tap_journeys.sources.base import ApiStream
-from tap_journeys.sources.client import (
-    Client,
-    ClosedError,
-    MissingScopeError,
-    TryAgainError,
-    body_of,
-    judge_status,
-    retry_after_s,
-)
+from tap_journeys.sources.client import Client
+from tap_journeys.sources.errors import ClosedError, MissingScopeError, TryAgainError
 from tap_journeys.sources.login import Login
 from tap_journeys.sources.pace import Bucket
 
@@ -42,6 +36,8 @@ SCOPES = {  # from the published descriptions of the API
     "tickets": "tickets",
     "calls": "crm.objects.contacts.read",
     "meetings": "crm.objects.contacts.read",
+    "notes": "crm.objects.contacts.read",
+    "tasks": "crm.objects.contacts.read",
     "emails": "sales-email-read",
     "feedback_submissions": "crm.objects.feedback_submissions.read",
     "forms": "forms",

@@ -40,12 +40,13 @@ class Kind:
     modified: str = "hs_lastmodifieddate"
     customer_paths: tuple[str, ...] = ()
     product_paths: tuple[str, ...] = ()
+    on_request: bool = False  # read where the catalog selects it only
 
 
 _DATES = "hs_createdate:datetime hs_lastmodifieddate:datetime hs_timestamp:datetime"
 
 
-def _engagement(name: str, known: str) -> Kind:
+def _engagement(name: str, known: str, *, on_request: bool = False) -> Kind:
     """What happened with somebody, perhaps about a deal."""
     return Kind(
         name,
@@ -53,6 +54,7 @@ def _engagement(name: str, known: str) -> Kind:
         beside=("contacts", "companies", "deals"),
         customer_paths=WHOM,
         product_paths=("associations.deals.toObjectId",),
+        on_request=on_request,
     )
 
 
@@ -120,6 +122,14 @@ KINDS: Mapping[str, Kind] = {
             "emails",
             "hs_email_direction hs_email_status hs_email_subject hs_email_from_email "
             "hs_email_to_email hs_email_thread_id",
+        ),
+        # the seller's own: no event of a customer, and texts that nobody wants by accident
+        _engagement("notes", "hs_note_body", on_request=True),
+        _engagement(
+            "tasks",
+            "hs_task_subject hs_task_status hs_task_priority hs_task_type "
+            "hs_task_completion_date:datetime",
+            on_request=True,
         ),
         Kind(
             "feedback_submissions",

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk import typing as th
 
 from tap_journeys.sources.base import Page
-from tap_journeys.sources.client import Client, NotThereError
+from tap_journeys.sources.client import Client
+from tap_journeys.sources.errors import NotThereError
 from tap_journeys.sources.hubspot_client import SCOPES, HubSpotStream, Row, next_of
 from tap_journeys.sources.windows import EPOCH, follow, moment, written
 

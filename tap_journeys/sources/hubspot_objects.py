@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
 
 from tap_journeys.sources.base import Page
-from tap_journeys.sources.client import Client, ClosedError
+from tap_journeys.sources.client import Client
+from tap_journeys.sources.errors import ClosedError
 from tap_journeys.sources.hubspot_beside import (
     BATCH,
     BATCH_HISTORY,
@@ -75,6 +76,7 @@ class Objects(HubSpotStream):
         *,
         settings: ObjectSettings,
     ) -> None:
+        self.selected_by_default = not kind.on_request
         super().__init__(tap, client, schema=schema_of(kind, types), name=f"hubspot_{kind.name}")
         self.scope = SCOPES[kind.name]
         self.customer_paths, self.product_paths = kind.customer_paths, kind.product_paths

@@ -6,13 +6,16 @@ or take over the limit that its headers state.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Lock
 
 MARGIN = 0.02  # share of the window that is left free, because requests arrive unevenly
 LEAST_MARGIN_S = 0.05
+LOOK_S = 1.0  # how soon a waiting request notices that a place was given back, or that all is over
 
 
 class Bucket:
@@ -47,17 +50,26 @@ class Bucket:
         with self._lock:
             self._until = max(self._until, self._clock() + seconds)
 
-    def wait(self) -> None:
-        """Return when the next request may be sent; it counts as sent at that moment."""
-        while True:
+    def wait(self, is_over: Callable[[], bool] = lambda: False) -> float:
+        """Return when the next request may be sent; it counts as sent at the moment returned.
+
+        Once ``is_over`` says so, nobody waits any longer, and nothing counts.
+        """
+        while not is_over():
             with self._lock:
                 now = self._clock()
                 while self._sent and self._sent[0] <= now - self._window:
                     self._sent.popleft()
                 if now >= self._until and len(self._sent) < self.requests:
                     self._sent.append(now)
-                    return
+                    return now
                 at = self._until
                 if len(self._sent) >= self.requests:
                     at = max(at, self._sent[-self.requests] + self._window)
-            self._sleep(max(at - now, 0.001))
+            self._sleep(min(max(at - now, 0.001), LOOK_S))
+        return math.nan
+
+    def give_back(self, sent_at: float) -> None:
+        """Forget a request that never reached the vendor, who cannot have counted it."""
+        with self._lock, suppress(ValueError):  # it may have left the window meanwhile
+            self._sent.remove(sent_at)

@@ -12,7 +12,8 @@ from urllib.parse import parse_qsl, urlsplit
 from singer_sdk.exceptions import FatalAPIError
 
 from tap_journeys.sources.base import ApiStream, Page, Record
-from tap_journeys.sources.client import Client, NotThereError
+from tap_journeys.sources.client import Client
+from tap_journeys.sources.errors import NotThereError
 from tap_journeys.sources.windows import moment, written
 
 if TYPE_CHECKING:

@@ -122,11 +122,13 @@ class Salesforce(Source):
                 unread.append(found)
             elif found is None and each.is_feature:
                 continue
-            streams.append(SalesforceStream(tap, organisation, each, fields, bulk_from=bulk_from))
+            stream = SalesforceStream(tap, organisation, each, fields, bulk_from=bulk_from)
+            stream.undescribed = found if isinstance(found, Exception) else None
+            streams.append(stream)
         if unread:
             tap.logger.warning(
                 "Salesforce: %s of %s objects could not be described, their streams declare few "
-                "fields: %s",
+                "fields and are not read: %s",
                 len(unread),
                 len(objects),
                 _said(unread[0]),

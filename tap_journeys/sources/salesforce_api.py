@@ -17,16 +17,9 @@ from typing import Any
 import requests
 from singer_sdk.exceptions import FatalAPIError
 
-from tap_journeys.sources.client import (
-    Client,
-    ClosedError,
-    LoginExpiredError,
-    NotThereError,
-    TryAgainError,
-    body_of,
-    judge_status,
-    retry_after_s,
-)
+from tap_journeys.sources.answers import body_of, judge_status, retry_after_s
+from tap_journeys.sources.client import Client
+from tap_journeys.sources.errors import ClosedError, LoginExpiredError, NotThereError, TryAgainError
 from tap_journeys.sources.login import Login
 from tap_journeys.sources.pace import Bucket
 from tap_journeys.sources.salesforce_fields import Field, described
@@ -138,12 +131,14 @@ class Organisation:
 
     def fields(self, name: str) -> tuple[Field, ...] | None:
         """The fields of an object that this user sees; None if it is not there for him."""
-        if name not in self._fields:
+        known = self._fields.get(name)  # others may forget it meanwhile
+        if known is None:
             try:
-                self._fields[name] = described(self.get(f"sobjects/{name}/describe"))
+                known = described(self.get(f"sobjects/{name}/describe"))
             except NotThereError:
                 return None
-        return self._fields[name]
+            self._fields[name] = known
+        return known
 
     def forget_fields(self) -> None:
         """Describe anew: a field has vanished."""

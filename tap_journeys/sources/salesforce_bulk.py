@@ -15,7 +15,7 @@ from typing import Any
 import requests
 from singer_sdk.exceptions import FatalAPIError
 
-from tap_journeys.sources.client import ClosedError, TryAgainError
+from tap_journeys.sources.errors import ClosedError, TryAgainError
 from tap_journeys.sources.salesforce_api import Organisation, SalesforceError
 
 PAGE_ROWS = 10_000  # of one answer, of up to 50,000; it is held in memory

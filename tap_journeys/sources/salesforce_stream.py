@@ -15,7 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tap_journeys.sources.base import ApiStream, Page, Record
-from tap_journeys.sources.client import MissingScopeError
+from tap_journeys.sources.errors import MissingScopeError
 from tap_journeys.sources.salesforce_api import (
     LOST_CURSOR,
     TOO_MUCH,

@@ -10,13 +10,9 @@ from typing import Any
 import requests
 from singer_sdk.exceptions import FatalAPIError
 
-from tap_journeys.sources.client import (
-    Client,
-    MissingScopeError,
-    TryAgainError,
-    body_of,
-    judge_status,
-)
+from tap_journeys.sources.answers import body_of, judge_status
+from tap_journeys.sources.client import Client
+from tap_journeys.sources.errors import MissingScopeError, TryAgainError
 from tap_journeys.sources.pace import Bucket
 from tap_journeys.sources.windows import follow
 

@@ -8,7 +8,8 @@ from typing import Any
 import requests
 from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
 
-from tap_journeys.sources.client import Client, MissingScopeError, NotThereError
+from tap_journeys.sources.client import Client
+from tap_journeys.sources.errors import MissingScopeError, NotThereError
 from tap_journeys.sources.zendesk_answers import LIST_SIZE, list_pages, rows_of
 
 Finding = tuple[str, str]  # "ok", "warning" or "error", and a sentence

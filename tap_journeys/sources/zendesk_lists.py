@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from tap_journeys.sources.base import Page, Record
-from tap_journeys.sources.client import NotThereError
+from tap_journeys.sources.errors import NotThereError
 from tap_journeys.sources.windows import Window, moment, windows
 from tap_journeys.sources.zendesk_answers import LIST_SIZE, list_pages, rows_of
 from tap_journeys.sources.zendesk_exports import VALUE, ZendeskStream, latest_s
 
 BEGAN = datetime(2007, 1, 1, tzinfo=UTC)  # no account is older
-WINDOW = timedelta(days=30)  # the latest windows are read side by side, and all before as one
-LATEST_WINDOWS = 24
+WINDOW = timedelta(days=14)  # the latest windows are read side by side, and all before as one
+LATEST_WINDOWS = 52
 LOOK_BACK = timedelta(days=30)  # a survey may be answered, and an answer changed, so long
 OVERLAP = timedelta(minutes=10)  # of changes that are read again
 
@@ -59,7 +59,7 @@ class Answers(ZendeskStream):
     An account has one kind of surveys: the other one is not there.
     """
 
-    width = 8
+    width, ahead = 8, 50
     is_absent = False
 
     def asked(self, window: Window) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from target_journeys.stores.base import Appended, EventRow, StoreError, UnmappedRow
+from target_journeys.stores.sqlite_backlog import SQLiteBacklog
 from target_journeys.stores.sqlite_erasure import SQLiteErasure
 from target_journeys.stores.sqlite_identities import SQLiteIdentities
 from target_journeys.stores.sqlite_outbox import SQLiteOutbox
@@ -56,10 +57,9 @@ _INSERT_VISIT = Insert(
 )
 
 
-def _by_customer(row: EventRow) -> tuple[str, str]:
+def _by_customer(row: EventRow) -> str:
     """Puts events of one customer side by side, for a large store then reads half the pages."""
-    event_id, subject, account, _ = row
-    return subject or account or "", event_id
+    return row[1] or row[2] or ""
 
 
 class SQLiteStore:
@@ -80,6 +80,7 @@ class SQLiteStore:
             self.identities = SQLiteIdentities(connection)
             self.erasure = SQLiteErasure(connection, path)
             self.outbox = SQLiteOutbox(connection)
+            self.backlog = SQLiteBacklog(connection)
             self.report = SQLiteReport(connection)
             connection.execute(f"pragma page_size = {PAGE_BYTES}")  # of a new file
             connection.execute("pragma journal_mode = wal")

@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from journeys.event import JourneyEvent, Scope
-from journeys.fold import fold
-from journeys.snapshots import history
+from journeys.fold import fold, in_order
+from journeys.snapshots import SNAPSHOTS, history
+from journeys.vocabulary import EVENT_TYPES
 from tests.journeys.test_fold import MODEL
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -73,6 +75,27 @@ def test_a_look_has_seen_what_the_source_reports_of_the_same_moment():
     assert seen(*looks) == [
         (1, "ticket_opened", None, None),
         (4, "ticket_resolved", "solved", None),
+    ]
+
+
+@pytest.mark.parametrize("snapshot", sorted(SNAPSHOTS))
+def test_a_look_ranks_behind_all_that_its_object_does_at_the_same_instant(snapshot):
+    kind = snapshot.partition("_")[0]
+    others = sorted(name for name in EVENT_TYPES - {snapshot} if name.startswith(f"{kind}_"))
+    events = [event(1, snapshot), *(event(1, name) for name in others)]
+    assert [each.event_type for each in in_order(MODEL, events)][-1] == snapshot
+
+
+def test_an_inferred_change_does_not_precede_a_reported_one_of_the_same_instant():
+    looks = [
+        event(1, "opportunity_observed", stage="contract"),
+        event(1, "opportunity_reopened"),
+        event(1, "opportunity_lost"),
+    ]
+    assert seen(*in_order(MODEL, looks)) == [
+        (1, "opportunity_lost", None, None),
+        (1, "opportunity_reopened", None, None),
+        (1, "opportunity_stage_changed", "contract", "2026-01-02T00:00:00Z"),
     ]
 
 

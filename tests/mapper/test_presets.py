@@ -1,5 +1,6 @@
 """Presets: each one loads, makes known event types only, and has a golden record per rule."""
 
+import json
 from functools import cache
 from pathlib import Path
 
@@ -72,3 +73,16 @@ def test_a_preset_leaves_the_records_of_other_systems_alone(preset):
     others = [name for name in preset_names() if name.rpartition("_")[2] != system]
     alone = mapped([preset], golden_lines(preset))
     assert mapped([preset, *others], golden_lines(preset)) == alone
+
+
+def test_zendesk_tells_once_that_a_ticket_was_solved():
+    """By the ticket's events; its metrics say at the same moment what it took."""
+    made = [json.loads(line)["record"] for line in mapped(["zendesk"], golden_lines("zendesk"))]
+    solved = [one for one in made if one.get("properties", {}).get("status") == "solved"]
+    solved = [one for one in solved if one["event_type"] != "ticket_observed"]
+    told = {(one["event_type"], one["source"], one["occurred_at"]) for one in solved}
+    assert told == {
+        ("ticket_resolved", "zendesk_ticket_events", "2026-01-06T09:00:00Z"),
+        ("ticket_resolved", "zendesk_ticket_events", "2026-01-08T09:00:00Z"),
+        ("ticket_updated", "zendesk_ticket_metrics", "2026-01-08T09:00:00Z"),
+    }

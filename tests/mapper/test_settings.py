@@ -171,6 +171,19 @@ BAD_RULES = [
         "Rule 'r': `channel` has the unknown key 'to'; allowed are from, map and default.",
     ),
     (
+        {**RULE, "value": {"minor_units": "$.amount"}},
+        "Rule 'r': `value` must be {minor_units: $.amount, currency: $.currency}, with `digits` at "
+        "most beside them.",
+    ),
+    (
+        {**RULE, "value": {"minor_units": "$.amount", "currency": "euro"}},
+        "Rule 'r': `value.currency` must be a code of ISO 4217, such as EUR.",
+    ),
+    (
+        {**RULE, "value": {"minor_units": "$.amount", "currency": "$.c", "digits": {"ISK": 9}}},
+        "Rule 'r': `value.digits` must be a mapping of codes to 0 to 4, {ISK: 2}.",
+    ),
+    (
         {**RULE, "channel": {"from": "a", "map": {}}},
         "Rule 'r': `channel.from` must be a path such as $.field.",
     ),

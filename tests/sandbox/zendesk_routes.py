@@ -84,13 +84,14 @@ def _link(zendesk: Zendesk, request: Request, query: dict[str, Any]) -> str:
 
 def _start_time(zendesk: Zendesk, request: Request) -> int:
     text = request.get("start_time")
-    if text is None or not text.isdigit():
+    seconds, _, fraction = (text or "").partition(".")  # Python's clients write 1767225600.0
+    if not seconds.isdigit() or not (fraction or "0").isdigit():
         raise _invalid("start_time is missing or no number of seconds", "InvalidStartTime")
-    if int(text) > zendesk.clock.now().timestamp() - WITHHELD_S:
+    if int(seconds) > zendesk.clock.now().timestamp() - WITHHELD_S:
         raise _invalid(
             "Too recent start_time. Use a start_time older than 60 seconds", "StartTimeTooRecent"
         )
-    return int(text)
+    return int(seconds)
 
 
 def _until(zendesk: Zendesk) -> int:

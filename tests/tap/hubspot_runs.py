@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tap_journeys.sources import base, client, hubspot_client
+from tap_journeys.sources import base, hubspot_client, patience
 from tap_journeys.tap import TapJourneys
 from tests.sandbox.hubspot import HubSpot
 from tests.sandbox.server import Sandbox
@@ -60,7 +60,7 @@ def account() -> Iterator[HubSpot]:
         patch.setattr(hubspot_client, "WINDOW_S", hubspot_client.WINDOW_S / FASTER)
         patch.setattr(hubspot_client, "SEARCHES", hubspot_client.SEARCHES * FASTER)
         patch.setattr(hubspot_client, "SECOND_S", hubspot_client.SECOND_S / FASTER)
-        patch.setattr(client, "wait_random_exponential", lambda **_: lambda state: 0.001)
+        patch.setattr(patience, "wait_random_exponential", lambda **_: lambda state: 0.001)
         patch.setattr(base, "STATE_EVERY_S", 0.0)
         yield sandbox.hubspot
 

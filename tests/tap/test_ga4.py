@@ -12,10 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from tenacity import wait_fixed
 
-from tap_journeys.sources import client, ga4_export, ga4_google
-from tap_journeys.sources.ga4_export import KEY, KEY_FIELDS
+from tap_journeys.sources import ga4_export, ga4_google, patience
+from tap_journeys.sources.errors import TryAgainError
+from tap_journeys.sources.ga4_days import Days
+from tap_journeys.sources.ga4_export import KEY, KEY_FIELDS, Table, page_of
+from tests.sandbox.base import Answer
 from tests.sandbox.bigquery import REASONS, BigQuery
 from tests.sandbox.bigquery_world import Export, Row, event
 from tests.sandbox.google_login import SCOPE
@@ -54,7 +58,7 @@ def export(bigquery: BigQuery) -> Export:
 @pytest.fixture
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The waits between two attempts are a hundredth of what they are."""
-    monkeypatch.setattr(client, "wait_random_exponential", lambda **_: wait_fixed(0.02))
+    monkeypatch.setattr(patience, "wait_random_exponential", lambda **_: wait_fixed(0.02))
     monkeypatch.setattr(ga4_google, "LIMITED_S", 0.02)
 
 
@@ -172,6 +176,50 @@ def test_a_table_that_goes_while_it_is_read_is_read_by_its_new_name(
     first = run(config(bigquery))
     second = run(config(bigquery), last_state(first))
     assert set(keys(records(first) + records(second))) == set(keys(export.events()))
+
+
+def test_a_table_that_cannot_be_described_is_not_read_with_other_columns(
+    bigquery: BigQuery,
+    export: Export,
+    short_waits: None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    answer, left = bigquery.answer, iter(range(patience.FAULTS))
+
+    def busy(request: Any) -> Any:
+        fails = re.search(r"/tables/[^/]+$", request.path) and next(left, None) is not None
+        return Answer(503) if fails else answer(request)
+
+    monkeypatch.setattr(bigquery, "answer", busy)
+    done = command(tmp_path, config=config(bigquery))
+    assert (done.returncode, done.stdout.count('"SCHEMA"')) == (1, 0)
+    assert "Stream 'ga4_events': GET /bigquery/v2/projects/" in done.stderr
+    then = run(
+        config(bigquery), last_state([json.loads(line) for line in done.stdout.split("\n")[:-1]])
+    )
+    assert set(keys(records(then))) == set(keys(export.events()))
+
+
+def test_a_table_that_is_being_streamed_into_is_read_every_time() -> None:
+    """Its numbers leave out what has not been stored yet."""
+    day = "20260301"
+    streamed = Table(f"events_intraday_{day}", 5, True, "1 5", ())
+    assert Days({}).after(day, [streamed])["tables"] == {}
+    assert Days({}).after(day, [streamed._replace(is_streaming=False)])["tables"] != {}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"error": {"code": 500, "status": "INTERNAL"}}', b'{"rows": [{"f"', b'{"rows": [{}]}', b""],
+)
+def test_an_answer_without_its_rows_is_asked_for_again(body: bytes) -> None:
+    answer = requests.Response()
+    answer.status_code, answer._content = 200, body
+    with pytest.raises(TryAgainError):
+        page_of(answer)
+    answer._content = b'{"totalRows": "0"}'
+    assert page_of(answer).rows == []
 
 
 def test_a_table_made_late_is_read_however_old_its_day(bigquery: BigQuery, export: Export) -> None:

@@ -14,7 +14,7 @@ from singer_sdk.testing.runners import TapTestRunner
 from singer_sdk.testing.suites import tap_stream_attribute_tests, tap_stream_tests, tap_tests
 from tenacity import wait_fixed
 
-from tap_journeys.sources import client, ga4_google, ga4_report
+from tap_journeys.sources import ga4_google, ga4_report, patience
 from tap_journeys.tap import TapJourneys
 from tests.sandbox.bigquery import BigQuery
 from tests.sandbox.bigquery_world import Export, Row, event
@@ -152,7 +152,7 @@ def test_the_hour_ends_by_the_clock_of_the_vendor() -> None:
 def test_server_errors_are_few_because_they_shut_us_out(
     bigquery: BigQuery, export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "wait_random_exponential", lambda **_: wait_fixed(0.02))
+    monkeypatch.setattr(patience, "wait_random_exponential", lambda **_: wait_fixed(0.02))
     bigquery.faults.error_share, bigquery.faults.error_statuses = 1.0, (500,)
     bigquery.faults.in_a_row = 100
     done = command(tmp_path, config=config(bigquery, VIEWS, access_token="t") | token(bigquery))

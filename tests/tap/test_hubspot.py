@@ -21,7 +21,7 @@ from tap_journeys.sources.windows import written
 from tap_journeys.tap import TapJourneys
 from tests.sandbox.base import Answer, Request
 from tests.sandbox.hubspot import HubSpot
-from tests.tap.hubspot_runs import PAST, account, run, settings
+from tests.tap.hubspot_runs import NOW, PAST, account, run, settings
 from tests.tap.running import command
 
 LATER = "2026-02-20T00:00:00Z"
@@ -353,6 +353,36 @@ def test_submissions_are_read_until_the_bookmark(hubspot: HubSpot) -> None:
 
 
 # -- catalog and schema --------------------------------------------------------------------
+
+
+def test_notes_and_tasks_are_read_like_calls_where_the_catalog_selects_them(
+    hubspot: HubSpot,
+) -> None:
+    world = hubspot.world
+    person = world.add("contacts", {"email": "ana@acme.test"}, at=PAST)
+    for name, text in (("notes", "hs_note_body"), ("tasks", "hs_task_subject")):
+        found = world.add(name, {text: "a word", "hs_timestamp": PAST}, at=PAST)
+        world.associate(name, found, "contacts", person)
+    unasked = run(hubspot)
+    assert unasked.code == 0
+    assert not unasked.records("notes") + unasked.records("tasks")
+    catalog = TapJourneys(config=settings(hubspot)).catalog_dict
+    for stream in catalog["streams"]:
+        for each in stream["metadata"]:
+            if not each["breadcrumb"] and stream["stream"] in ("hubspot_notes", "hubspot_tasks"):
+                each["metadata"]["selected"] = True
+    done = run(hubspot, catalog=catalog)
+    (note,), (task,) = done.records("notes"), done.records("tasks")
+    assert (note["properties"]["hs_note_body"], task["properties"]["hs_task_subject"]) == (
+        "a word",
+        "a word",
+    )
+    for record in (note, task):
+        assert [each["toObjectId"] for each in record["associations"]["contacts"]] == [person]
+    world.update("tasks", task["id"], {"hs_task_status": "COMPLETED"}, at=NOW)
+    hubspot.clock.advance(60)
+    later = run(hubspot, done.state, catalog=catalog)
+    assert [r["properties"]["hs_task_status"] for r in later.records("tasks")] == ["COMPLETED"]
 
 
 def test_the_schema_has_types_and_custom_properties(hubspot: HubSpot) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tap_journeys.sources import hubspot_beside, hubspot_client, hubspot_objects
-from tap_journeys.sources.client import ClosedError, MissingScopeError, TryAgainError
+from tap_journeys.sources import hubspot_beside, hubspot_client, hubspot_objects, patience
+from tap_journeys.sources.errors import ClosedError, MissingScopeError, TryAgainError
 from tap_journeys.sources.hubspot import HubSpot as HubSpotSettings
 from tap_journeys.sources.hubspot_client import judge
 from tap_journeys.tap import TapJourneys
@@ -310,6 +310,29 @@ def test_where_properties_cannot_be_read_the_known_ones_are(
     assert {"email", "hs_analytics_source"} <= set(contact["properties"])
     assert done.code == 0
     assert "Minimal schemas for hubspot_contacts" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "unread"),
+    [("contacts", "contacts"), ("line_items", "deals")],  # deals hold their line items
+)
+def test_objects_whose_properties_cannot_be_read_this_time_are_read_the_next_time(
+    hubspot: HubSpot, monkeypatch: pytest.MonkeyPatch, kind: str, unread: str
+) -> None:
+    truth = fill(hubspot, 1)
+    answer, left = hubspot.answer, iter(range(patience.FAULTS))
+
+    def busy(request: Request) -> Answer:
+        fails = request.path.endswith(f"/properties/{kind}") and next(left, None) is not None
+        return Answer(502) if fails else answer(request)
+
+    monkeypatch.setattr(hubspot, "answer", busy)
+    done = run(hubspot)
+    assert (done.code, found(done)) == (1, truth | {unread: set()})
+    described = {m["stream"] for m in done.messages if m["type"] == "SCHEMA"}
+    assert f"hubspot_{unread}" not in described
+    then = run(hubspot, done.state)
+    assert (then.code, found(then)[unread]) == (0, truth[unread])
 
 
 def test_the_check_says_what_can_be_read_and_what_to_grant(hubspot: HubSpot) -> None:

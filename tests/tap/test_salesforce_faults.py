@@ -17,8 +17,16 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from singer_sdk.exceptions import FatalAPIError
 
 from tap_journeys.settings import check_sources
-from tap_journeys.sources import base, client, salesforce_api, salesforce_bulk, salesforce_stream
+from tap_journeys.sources import (
+    base,
+    errors,
+    patience,
+    salesforce_api,
+    salesforce_bulk,
+    salesforce_stream,
+)
 from tap_journeys.sources.salesforce_api import SalesforceError
+from tests.sandbox.base import Answer
 from tests.sandbox.salesforce import Salesforce
 from tests.sandbox.salesforce_query import refused
 from tests.sandbox.server import Sandbox
@@ -43,8 +51,8 @@ def salesforce(monkeypatch: pytest.MonkeyPatch) -> Iterator[Salesforce]:
     monkeypatch.setattr(salesforce_stream, "JOB_ROWS", 10)
     monkeypatch.setattr(salesforce_api, "PAGE_SIZE", {})
     monkeypatch.setattr(base, "STATE_EVERY_S", 0.0)
-    monkeypatch.setattr(client, "LIMITED_WAIT_S", 0.01)
-    monkeypatch.setattr(client, "wait_random_exponential", lambda **_: lambda state: 0.005)
+    monkeypatch.setattr(patience, "LIMITED_WAIT_S", 0.01)
+    monkeypatch.setattr(patience, "wait_random_exponential", lambda **_: lambda state: 0.005)
     with Sandbox("salesforce") as sandbox:
         sandbox.salesforce.page_rows = 5
         found_company(sandbox.salesforce)
@@ -156,21 +164,42 @@ def test_a_missing_object_is_a_warning_that_names_it(salesforce, tmp_path):
     assert last_of(messages(done)) == expected
 
 
+def test_an_object_that_cannot_be_described_is_not_read_with_other_columns(
+    salesforce, tmp_path, monkeypatch
+):
+    """Described again while it is read, its records would not be what its schema says."""
+    answers, left = salesforce.answer, iter(range(patience.FAULTS))
+
+    def answer(request: Any) -> Any:
+        fails = request.path.endswith("/Account/describe") and next(left, None) is not None
+        return Answer(500) if fails else answers(request)
+
+    monkeypatch.setattr(salesforce, "answer", answer)
+    done = command(tmp_path, config=settings(salesforce))
+    lines, expected, account = messages(done), truth(salesforce), "salesforce_account"
+    assert (done.returncode, bookmarks(lines).get(account, {})) == (1, {})
+    assert "Stream 'salesforce_account': GET /services/data/" in done.stderr
+    assert account not in {line["stream"] for line in lines if line["type"] == "SCHEMA"}
+    assert last_of(lines) == {name: rows for name, rows in expected.items() if name != account}
+    then = again(tmp_path, settings(salesforce), lines)
+    assert (then.returncode, last_of(messages(then))[account]) == (0, expected[account])
+
+
 @pytest.mark.parametrize(
     ("status", "body", "meaning"),
     [
         (200, '{"done": true}', None),
         (200, '[{"errorCode": "QUERY_TIMEOUT", "message": "x"}]', SalesforceError),
         (400, '[{"errorCode": "MALFORMED_QUERY", "message": "x"}]', SalesforceError),
-        (400, '[{"errorCode": "MALFORMED_QU', client.TryAgainError),
-        (403, '[{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "x"}]', client.ClosedError),
-        (403, '[{"errorCode": "API_DISABLED_FOR_ORG", "message": "x"}]', client.ClosedError),
-        (401, '[{"errorCode": "INVALID_SESSION_ID", "message": "x"}]', client.LoginExpiredError),
-        (403, '[{"errorCode": "INVALID_SESSION_ID", "message": "x"}]', client.LoginExpiredError),
-        (404, '[{"errorCode": "NOT_FOUND", "message": "x"}]', client.NotThereError),
-        (420, "<html>", client.TryAgainError),
-        (406, "", client.TryAgainError),
-        (503, "<html>", client.TryAgainError),
+        (400, '[{"errorCode": "MALFORMED_QU', errors.TryAgainError),
+        (403, '[{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "x"}]', errors.ClosedError),
+        (403, '[{"errorCode": "API_DISABLED_FOR_ORG", "message": "x"}]', errors.ClosedError),
+        (401, '[{"errorCode": "INVALID_SESSION_ID", "message": "x"}]', errors.LoginExpiredError),
+        (403, '[{"errorCode": "INVALID_SESSION_ID", "message": "x"}]', errors.LoginExpiredError),
+        (404, '[{"errorCode": "NOT_FOUND", "message": "x"}]', errors.NotThereError),
+        (420, "<html>", errors.TryAgainError),
+        (406, "", errors.TryAgainError),
+        (503, "<html>", errors.TryAgainError),
         (400, "[]", FatalAPIError),
         (400, '[["x"]]', FatalAPIError),
     ],

@@ -16,7 +16,7 @@ from singer_sdk import typing as th
 from tap_journeys import tap as shell
 from tap_journeys.side_by_side import together
 from tap_journeys.sources.base import ApiStream, Page, Source
-from tap_journeys.sources.client import MissingScopeError
+from tap_journeys.sources.errors import MissingScopeError
 from tap_journeys.tap import TapJourneys
 
 SCHEMA = th.PropertiesList(th.Property("id", th.IntegerType), th.Property("at", th.StringType))

@@ -146,6 +146,7 @@ def test_no_secret_and_no_person_in_any_log(
         Outbox({name: member}).deliver(store)
         said = caplog.text + "".join(capfd.readouterr())
         assert [each for each in planted if each in said] == [], answer
+        assert "please report it" not in said, answer  # every answer is one to be expected
         if answer == 400:
             ((start,),) = store.connection.execute("select answer from outbox").fetchall()
             assert start.startswith(f"HTTP 400: {ANA}")

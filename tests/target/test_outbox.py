@@ -192,6 +192,12 @@ def test_a_row_that_an_answer_does_not_mention_is_not_taken_for_sent(kept):
 
 
 @responses.activate
+def test_outcomes_that_were_cut_off_are_not_taken_for_sent(kept):
+    responses.post(URL, status=207, body='{"results": [{"id": "0')
+    assert three(kept).sent.waiting == 3
+
+
+@responses.activate
 def test_a_redirect_is_not_followed(kept, caplog):
     responses.post(URL, status=302, headers={"Location": "https://elsewhere.test"})
     assert three(kept).sent.waiting == 3
