@@ -64,8 +64,8 @@ def learned(
             _length(found.slow_days, above.slow, len(own)),
             _length(stalled, above.stalled, len(own)),
         )
-        p50 = _length(found.p50_days, usual and usual.p50, len(own))
-        p90 = _length(found.p90_days, usual and usual.p90, len(own))
+        p50 = _length(found.p50_days, None if usual is None else usual.p50, len(own))
+        p90 = _length(found.p90_days, None if usual is None else usual.p90, len(own))
         if p50 is not None and p90 is not None:
             dwells[path, stage] = Dwell(min(p50, p90), max(p50, p90))
     return limits, dwells

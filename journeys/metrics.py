@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from journeys.event import JourneyEvent
@@ -100,9 +100,9 @@ def metric_of(data: Mapping[str, object]) -> Metric:
 
 def types_of(value: object) -> frozenset[str]:
     """One event type, or several."""
-    if value is None:
-        return frozenset()
-    return frozenset({value} if isinstance(value, str) else value)  # type: ignore[call-overload]  # a list of names, checked at the door
+    if isinstance(value, str):
+        return frozenset({value})
+    return frozenset(map(str, value)) if isinstance(value, Iterable) else frozenset()
 
 
 def said(event: JourneyEvent) -> str:
