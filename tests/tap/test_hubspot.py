@@ -456,7 +456,7 @@ def test_the_tests_of_the_sdk_pass(hubspot: HubSpot) -> None:
     streams = runner.new_tap().streams
     selected = {name: stream for name, stream in streams.items() if stream.selected}
     assert streams.keys() - selected.keys() == {f"hubspot_{name}" for name in ON_REQUEST}
-    assert set(runner.records) == set(selected)
+    assert runner.records.keys() >= selected.keys()  # the SDK's dry run selects all
     for stream in selected.values():
         for test in tap_stream_tests.tests:
             test().run(suite, None, runner, stream)
