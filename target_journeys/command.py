@@ -9,7 +9,7 @@ import click
 from singer_sdk.exceptions import ConfigValidationError
 
 from target_journeys.settings import Settings, read_json, read_settings
-from target_journeys.stores import StoreError, open_store
+from target_journeys.stores import StoreError, StoreInUseError, open_store
 from target_journeys.stores.sqlite import SQLiteStore
 
 FAILED = 1  # exit codes, the same for every command
@@ -29,12 +29,17 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 
 def opened(config: Path) -> tuple[Settings, SQLiteStore]:
-    """The settings and the store; ends with exit code 2 when either cannot be used."""
+    """The settings and the store; ends with exit code 2 when either cannot be used.
+
+    A store whose tables a run is just changing ends it with 1.
+    """
     try:
         settings = read_settings(read_json(config))
         store = open_store(settings.store, create=False)
         settings.policy().check(store)
         return settings, store
+    except StoreInUseError as error:
+        raise click.ClickException(str(error)) from None
     except (ConfigValidationError, StoreError) as error:
         for each in getattr(error, "errors", None) or [str(error)]:
             click.echo(each, err=True)

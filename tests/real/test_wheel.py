@@ -39,7 +39,7 @@ pytestmark = [
 
 
 def said(command: Sequence[str | Path], folder: Path, given: str = "") -> str:
-    """Standard output of a command that ended well, run where nothing of the checkout is in sight."""
+    """Standard output of a command that ended well, with nothing of the checkout in sight."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     done = subprocess.run(
         [str(part) for part in command],
