@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 from singer_sdk.exceptions import ConfigValidationError
 
-from target_journeys.settings import Settings, read_json, read_settings
+from target_journeys.settings import ENVIRONMENT, Settings, read_json, read_settings
 from target_journeys.stores import StoreError, StoreInUseError, open_store
 from target_journeys.stores.sqlite import SQLiteStore
 
@@ -16,10 +17,20 @@ FAILED = 1  # exit codes, the same for every command
 CONFIGURATION = 2
 LEFT = 3
 
-CONFIG_HELP = "The configuration that the plugins use."
+CONFIG_HELP = "The configuration that the plugins use; ENV reads TARGET_JOURNEYS_… instead."
+
+
+class ConfigPath(click.Path):
+    """A file, or the word for the environment."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Let ENV pass."""
+        return Path(value) if str(value) == ENVIRONMENT else super().convert(value, param, ctx)
+
+
 config_option = click.option(
     "--config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=ConfigPath(exists=True, dir_okay=False, path_type=Path),
     default=Path("config.json"),
     show_default=True,
     help=CONFIG_HELP,

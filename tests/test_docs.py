@@ -289,6 +289,15 @@ def test_meltano_declares_what_the_plugin_reads(kind: str) -> None:
         assert declared[name]["description"], name
 
 
+def test_meltano_runs_commands_that_exist() -> None:
+    plugins = yaml.safe_load((TOP / "meltano.yml").read_text(encoding="utf-8"))["plugins"]
+    (plugin,) = plugins["loaders"]
+    for name, each in plugin["commands"].items():
+        assert each["args"] == f"{name} --config ENV"
+        assert name in journeys_command.commands
+        assert each["description"]
+
+
 def test_meltano_hides_the_secrets_of_destinations() -> None:
     plugins = yaml.safe_load((TOP / "meltano.yml").read_text(encoding="utf-8"))["plugins"]
     (plugin,) = plugins["loaders"]
