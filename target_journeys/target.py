@@ -180,6 +180,7 @@ class TargetJourneys(Target):
             )
         erasing = self.settings.identity.erase_on_request
         erased = erase_who_asked(self.ledger, self.experience) if erasing else []
+        self.experience.update()
         self.sent = self.outbox.deliver(self.store)
         if erasing:
             self.erased, self.is_proven = len(erased), finish(self.ledger, erased)
