@@ -233,6 +233,11 @@ class TargetJourneys(Target):
             for each in error.errors:
                 cls.logger.error(each)
             raise SystemExit(2) from None
+        except ValueError:  # of the SDK's JSON reader
+            if not (config and config.parse_env):
+                raise
+            cls.logger.error("An environment variable TARGET_JOURNEYS_… must hold JSON.")
+            raise SystemExit(2) from None
         except StoreInUseError as error:  # while its tables are being changed
             cls.logger.error(str(error))
             raise SystemExit(1) from None

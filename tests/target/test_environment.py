@@ -9,8 +9,11 @@ import pytest
 from click.testing import CliRunner
 from singer_sdk.exceptions import ConfigValidationError
 
+from mapper_journeys.mapper import MapperJourneys
+from tap_journeys.tap import TapJourneys
 from target_journeys.cli import main
 from target_journeys.settings import read_json, read_settings
+from target_journeys.target import TargetJourneys
 from tests.target.messages import SCHEMA, record, sync
 
 ENV = Path("ENV")
@@ -45,6 +48,24 @@ def test_what_is_not_json_is_named_and_not_shown(monkeypatch) -> None:
     (error,) = raised.value.errors
     assert "TARGET_JOURNEYS_DESTINATIONS is not JSON" in error
     assert "hunter2" not in error
+
+
+@pytest.mark.parametrize(
+    ("plugin", "name"),
+    [
+        (TapJourneys, "TAP_JOURNEYS_SOURCES"),
+        (MapperJourneys, "MAPPER_JOURNEYS_RULES"),
+        (TargetJourneys, "TARGET_JOURNEYS_DESTINATIONS"),
+    ],
+)
+def test_every_plugin_says_so_in_one_line(plugin, name, monkeypatch, caplog) -> None:
+    monkeypatch.setenv(name, '{"hubspot": "hunter2')
+    with pytest.raises(SystemExit) as ended:
+        plugin.cli(["--config", "ENV"])
+    assert ended.value.code == 2
+    (error,) = [each.getMessage() for each in caplog.records if each.levelname == "ERROR"]
+    assert "must hold JSON" in error
+    assert "hunter2" not in caplog.text
 
 
 def test_people_ask_the_store_that_the_environment_names(tmp_path: Path, monkeypatch) -> None:
