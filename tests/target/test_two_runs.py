@@ -18,6 +18,7 @@ from tests.pipes import BIN
 from tests.target.messages import SCHEMA, lines, product, products_schema, record, state, sync
 
 CONFIG = {"store": "sqlite:///journeys.db", "as_of": "2026-01-02T00:00:00Z"}
+WAITS_S = 3  # in which a run that does not wait is through
 STARTS = 4  # at once, of a store that is not there yet
 
 
@@ -51,23 +52,22 @@ def acknowledged(process: subprocess.Popen[str], text: str) -> None:
 def test_the_second_waits_for_the_first_and_knows_what_it_kept(tmp_path: Path) -> None:
     named = product(product_id="GTX-PRO", aliases=["GTXPro"])
     by_alias = record(1, scopes=[{"grain": "product", "id": "GTXPro"}])
-    with started(tmp_path) as first, started(tmp_path) as second:
-        # whichever holds the store, the catalogue of one run decides the journeys of the other
-        one = lines(products_schema(), named, state(1))
-        other = lines(SCHEMA, by_alias, state(2))
-        for process, text in ((first, one), (second, other)):
-            assert process.stdin
-            process.stdin.write(text)
-            process.stdin.flush()
-            process.stdin.close()
-            process.stdin = None
-        said = [process.communicate() for process in (first, second)]
-        assert [first.returncode, second.returncode] == [0, 0], said
-    with closing(sqlite3.connect(tmp_path / "journeys.db")) as db:
-        found = db.execute("select product from journey_stages").fetchall()
-    sync(tmp_path / "alone.db", products_schema(), named, SCHEMA, by_alias)
-    with closing(sqlite3.connect(tmp_path / "alone.db")) as db:
-        assert found == db.execute("select product from journey_stages").fetchall()
+    with started(tmp_path) as first:
+        acknowledged(first, lines(SCHEMA, record(0), state(1)))
+        with started(tmp_path) as second:
+            # Were it not to wait, the first would not learn of the catalogue and keep the alias.
+            with pytest.raises(subprocess.TimeoutExpired):
+                second.communicate(lines(products_schema(), named), timeout=WAITS_S)
+            _, said = first.communicate(lines(by_alias))
+            assert first.returncode == 0, said
+            _, said = second.communicate()
+            assert second.returncode == 0, said
+    assert products(tmp_path / "journeys.db") == {"P", "GTX-PRO"}
+
+
+def products(store: Path) -> set[str]:
+    with closing(sqlite3.connect(store)) as db:
+        return {name for (name,) in db.execute("select product from journey_stages")}
 
 
 def test_one_that_waits_too_long_ends_with_one_line(tmp_path: Path, monkeypatch, caplog) -> None:
