@@ -14,6 +14,10 @@ class StoreError(Exception):
     """The store cannot be used; the message says what is wrong and what to do."""
 
 
+class StoreInUseError(StoreError):
+    """Another run has the store; nothing is wrong, and a later run will do."""
+
+
 EventRow = tuple[str, str | None, str | None, str]  # event id, subject, account, event as JSON
 
 

@@ -10,7 +10,13 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from target_journeys.stores.base import Appended, EventRow, StoreError, UnmappedRow
+from target_journeys.stores.base import (
+    Appended,
+    EventRow,
+    StoreError,
+    StoreInUseError,
+    UnmappedRow,
+)
 from target_journeys.stores.sqlite_backlog import SQLiteBacklog
 from target_journeys.stores.sqlite_erasure import SQLiteErasure
 from target_journeys.stores.sqlite_experience import SQLiteExperience
@@ -19,6 +25,7 @@ from target_journeys.stores.sqlite_maps import SQLiteMaps
 from target_journeys.stores.sqlite_outbox import SQLiteOutbox
 from target_journeys.stores.sqlite_report import SQLiteReport
 from target_journeys.stores.sqlite_rows import Insert, places
+from target_journeys.stores.sqlite_run import SQLiteRun
 from target_journeys.stores.sqlite_schema import (
     CUSTOMER_COLUMNS,
     STAGE_COLUMNS,
@@ -70,6 +77,7 @@ class SQLiteStore:
     def __init__(self, path: str, *, create: bool = True) -> None:
         """Open the file, create or migrate its tables. Raises :class:`StoreError`."""
         self.path = path
+        self.run = SQLiteRun(path)
         if not create and not Path(path).exists():
             raise StoreError(f"store: {path} does not exist. Run a sync first, or name another.")
         try:
@@ -93,6 +101,8 @@ class SQLiteStore:
             connection.execute(f"pragma cache_size = -{CACHE_KIB}")
             self._migrate()
         except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                raise self._in_use() from None
             raise StoreError(
                 f"store: {path} cannot be used as a SQLite file ({error}). "
                 "Check the path and its permissions, or name another file."
@@ -107,10 +117,22 @@ class SQLiteStore:
                 "Install that version of product-journeys, or name another file."
             )
         if migrations.pending(self.db):
-            migrations.apply(self.db)
+            with self.transaction():  # of two that start together, one finds it done
+                migrations.apply(self.db)
+
+    def _in_use(self) -> StoreInUseError:
+        return StoreInUseError(
+            f"store: {self.path} is being written by another run. "
+            f"It was waited for {BUSY_TIMEOUT_S} s; run again when that run has ended."
+        )
+
+    def version(self) -> int:
+        """A number that is another one when somebody else has written meanwhile."""
+        return int(self.connection.execute("pragma data_version").fetchone()[0])
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and let other runs have it."""
+        self.run.end()
         self.connection.close()
 
     @contextmanager
@@ -129,10 +151,9 @@ class SQLiteStore:
         try:
             self.connection.execute("begin immediate")
         except sqlite3.OperationalError as error:
-            raise StoreError(
-                f"store: {self.path} is being written by another run ({error}). "
-                f"It was waited for {BUSY_TIMEOUT_S} s; run again when that run has ended."
-            ) from None
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            raise self._in_use() from None
 
     def commit(self) -> None:
         """Make the batch durable."""
