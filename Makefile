@@ -22,6 +22,8 @@ demo: .venv/.installed .venv-meltano/.installed ## run the sample company throug
 	@echo
 	@echo 'Why is that so? Ask for the evidence:'
 	@echo '  $(BIN)/journeys explain email:ana.solberg@mail.test CARE-MINT-75 --config $(DEMO)/config.json'
+	@$(BIN)/journeys report --config $(DEMO)/config.json --out $(DEMO)/report.html > /dev/null
+	@echo 'Portfolio, gaps, journey maps, customers and buying teams to look at: $(DEMO)/report.html'
 	@echo 'All of it is in the SQLite file $(DEMO)/journeys.db; what a webhook would have been told: webhook.dry-run.jsonl'
 
 test: lint ## style, types and every test that needs nothing but Python
