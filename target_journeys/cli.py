@@ -18,6 +18,7 @@ from target_journeys.command import (
     CONFIGURATION,
     FAILED,
     LEFT,
+    Plainly,
     config_option,
     json_option,
     opened,
@@ -44,7 +45,7 @@ from target_journeys.stage_model import StageModelError, load
 from target_journeys.stores import StoreError
 
 
-@click.group()
+@click.group(cls=Plainly)
 @click.version_option(package_name="product-journeys")
 def main() -> None:
     """One journey per customer and product: ask the store about them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
+import sqlite3
 import sys
 import time
 from collections import Counter
@@ -29,7 +30,8 @@ from target_journeys.reader import Reader
 from target_journeys.settings import Settings, read_settings, settings_schema
 from target_journeys.stage_model import StageModelError, load
 from target_journeys.stores import StoreError, open_store
-from target_journeys.stores.base import UnmappedRow
+from target_journeys.stores.base import NO_RULE, UnmappedRow
+from target_journeys.stores.sqlite_errors import in_words
 from target_journeys.wrong_settings import wrong
 
 GC_THRESHOLD = 100_000  # allocations; events hold no cycles, so there is little to find
@@ -39,7 +41,7 @@ FAILURES = (  # what ends a run, with a sentence that says what to do
     RecordsWithoutSchemaException,
     StoreError,
 )
-NO_RULE = "no rule reads this stream"
+
 FIRST_BATCH = 1  # records: the first STATE is acknowledged at once
 LARGEST_BATCH = 200_000  # records; held as JSON, some hundred bytes each, until they are folded
 LONGEST_BATCH_S = 15  # no STATE waits longer for its commit while records flow
@@ -220,6 +222,9 @@ class TargetJourneys(Target):
             target.listen(file_input)
         except FAILURES as error:
             cls.logger.error(str(error))
+            raise SystemExit(1) from None
+        except sqlite3.Error as error:
+            cls.logger.error(str(in_words(error, target.store.path)))
             raise SystemExit(1) from None
         finally:
             target.ledger.abandon()

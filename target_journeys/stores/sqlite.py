@@ -10,9 +10,11 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from target_journeys.stores.base import Appended, EventRow, StoreError, UnmappedRow
+from target_journeys.stores.base import Appended, EventRow, NoStoreError, StoreError, UnmappedRow
 from target_journeys.stores.sqlite_backlog import SQLiteBacklog
+from target_journeys.stores.sqlite_coverage import SQLiteCoverage
 from target_journeys.stores.sqlite_erasure import SQLiteErasure
+from target_journeys.stores.sqlite_errors import in_words
 from target_journeys.stores.sqlite_experience import SQLiteExperience
 from target_journeys.stores.sqlite_identities import SQLiteIdentities
 from target_journeys.stores.sqlite_maps import SQLiteMaps
@@ -67,11 +69,14 @@ def _by_customer(row: EventRow) -> str:
 class SQLiteStore:
     """Events, journeys and the outbox in one file; nothing but SQL lives here."""
 
-    def __init__(self, path: str, *, create: bool = True) -> None:
-        """Open the file, create or migrate its tables. Raises :class:`StoreError`."""
+    def __init__(self, path: str, *, create: bool = True, migrate: bool = True) -> None:
+        """Open the file, create or migrate its tables. Raises :class:`StoreError`.
+
+        Without ``migrate`` nothing is changed: :meth:`pending` says what a run would do first.
+        """
         self.path = path
         if not create and not Path(path).exists():
-            raise StoreError(f"store: {path} does not exist. Run a sync first, or name another.")
+            raise NoStoreError(f"store: {path} does not exist. Run a sync first, or name another.")
         try:
             existed = Path(path).exists()
             connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
@@ -86,19 +91,24 @@ class SQLiteStore:
             self.experience = SQLiteExperience(connection)
             self.maps = SQLiteMaps(connection)
             self.report = SQLiteReport(connection)
-            connection.execute(f"pragma page_size = {PAGE_BYTES}")  # of a new file
-            connection.execute("pragma journal_mode = wal")
+            self.coverage = SQLiteCoverage(connection, path)
+            if migrate:
+                connection.execute(f"pragma page_size = {PAGE_BYTES}")  # of a new file
+                connection.execute("pragma journal_mode = wal")
             connection.execute("pragma synchronous = normal")
             connection.execute(f"pragma wal_autocheckpoint = {CHECKPOINT_PAGES}")
             connection.execute(f"pragma cache_size = -{CACHE_KIB}")
-            self._migrate()
+            self._refuse_newer()
+            if migrate and self.pending():
+                migrations.apply(self.db)
         except sqlite3.DatabaseError as error:
-            raise StoreError(
-                f"store: {path} cannot be used as a SQLite file ({error}). "
-                "Check the path and its permissions, or name another file."
-            ) from None
+            raise in_words(error, path) from None
 
-    def _migrate(self) -> None:
+    def pending(self) -> list[str]:
+        """The changes of tables that a store of an older version lacks."""
+        return [each.name for each in migrations.pending(self.db)]
+
+    def _refuse_newer(self) -> None:
         known = {each.name for each in migrations.pending(Database(memory=True))}
         newer = [each.name for each in migrations.applied(self.db) if each.name not in known]
         if newer:
@@ -106,8 +116,6 @@ class SQLiteStore:
                 f"store: {self.path} was written by a newer version ({newer[0]}). "
                 "Install that version of product-journeys, or name another file."
             )
-        if migrations.pending(self.db):
-            migrations.apply(self.db)
 
     def close(self) -> None:
         """Close the file."""
