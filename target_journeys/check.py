@@ -94,7 +94,7 @@ def of_store(store: SQLiteStore, model: StageModel, settings: Settings) -> Itera
     for (destination, status), count in sorted(store.backlog.counts().items()):
         if status == "waiting":
             why = store.coverage.stopped(destination)
-            about = f"waiting{why and f' ({why})' or ''}; `journeys deliver` sends them"
+            about = f"waiting{(why and f' ({why})') or ''}; `journeys deliver` sends them"
         else:
             about = f"{status}; see `journeys refused`"
         yield Finding("warning", f"{destination}: {count:,} rows {about}")

@@ -39,6 +39,7 @@ from target_journeys.map_commands import (
 )
 from target_journeys.outbox import Outbox
 from target_journeys.outlooks import Outlooks
+from target_journeys.progress import Progress
 from target_journeys.report import Shown, report
 from target_journeys.settings import read_json, read_settings
 from target_journeys.stage_model import StageModelError, load
@@ -158,7 +159,9 @@ def forget_command(subject: str, config: Path, *, dry_run: bool, as_json: bool) 
         ledger = Ledger(store, model, outbox, moment, policy)
         analysis = Experience(store, model, moment, settings.experience)
         name = policy.id_of(subject)
-        receipt = forget(ledger, name, analysis, dry_run=dry_run)
+        with Progress() as progress:
+            progress.say("erasing, telling the destinations, writing the file anew")
+            receipt = forget(ledger, name, analysis, dry_run=dry_run)
     except StageModelError as error:
         click.echo(str(error), err=True)
         sys.exit(CONFIGURATION)
@@ -202,7 +205,9 @@ def report_command(config: Path, out: Path, subjects: tuple[str, ...]) -> None:
     moment = settings.moment(datetime.now(UTC))
     try:
         shown = Shown(store, load(settings.stage_model), policy, moment, settings.experience)
-        page = report(shown, [policy.id_of(subject) for subject in subjects])
+        with Progress() as progress:
+            progress.say("drawing the journeys")
+            page = report(shown, [policy.id_of(subject) for subject in subjects])
         out.write_text(page, encoding="utf-8")
     except StageModelError as error:
         click.echo(str(error), err=True)

@@ -9,6 +9,7 @@ import sqlite3
 import sys
 import time
 from collections import Counter
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
@@ -26,7 +27,9 @@ from target_journeys.experience import Experience
 from target_journeys.learned import with_learned
 from target_journeys.ledger import Ledger
 from target_journeys.outbox import Outbox, Sent
+from target_journeys.progress import Progress
 from target_journeys.reader import Reader
+from target_journeys.run_log import RunLog
 from target_journeys.settings import Settings, read_settings, settings_schema
 from target_journeys.stage_model import StageModelError, load
 from target_journeys.stores import StoreError, open_store
@@ -86,6 +89,9 @@ class TargetJourneys(Target):
         self._has_state = False
         self._batch = FIRST_BATCH
         self._since: float | None = None
+        self._started = time.monotonic()
+        self.progress = Progress()
+        self.log = RunLog(self.logger)
 
     @property
     def settings(self) -> Settings:
@@ -130,6 +136,8 @@ class TargetJourneys(Target):
         now = time.monotonic()
         if self._since is None:
             self._since = now
+        tally = self.ledger.tally
+        self.progress.count(tally.events, f"events, {tally.stages_changed:,} stages changed")
         if self.ledger.pending >= LARGEST_BATCH or now - self._since > LONGEST_BATCH_S:
             self.commit()
 
@@ -139,6 +147,7 @@ class TargetJourneys(Target):
             # Each batch folds its customers anew, so in a backfill batches must grow fast: 1, 4,
             # 64, 16,384 … records.
             self._batch = min(4 * self.ledger.pending**2, LARGEST_BATCH)
+            self.progress.count(self.ledger.pending, "records are made journeys")
             self.ledger.commit()
         self._since = None
         self._acknowledge()
@@ -153,6 +162,7 @@ class TargetJourneys(Target):
 
     def process_endofpipe(self) -> None:
         """Commit what is left, let time do its part, tell the destinations."""
+        self.progress.say("closing the run")
         self.experience.prepare()
         self.ledger.close_run()
         self._acknowledge()
@@ -164,12 +174,23 @@ class TargetJourneys(Target):
             )
         erasing = self.settings.identity.erase_on_request
         erased = erase_who_asked(self.ledger, self.experience) if erasing else []
+        self.progress.say("sending")
         self.sent = self.outbox.deliver(self.store)
         if erasing:
             self.erased, self.is_proven = len(erased), finish(self.ledger, erased)
         else:
             self.asking = len(who_asked(self.store))
         self.store.close()
+        self.progress.end()
+        self.log.streams(self.ledger.tally.streams)
+        self.log.end(time.monotonic() - self._started, self.counts())
+
+    def counts(self) -> dict[str, int]:
+        """Everything that the run counted."""
+        tally = self.ledger.tally
+        own = {each.name: getattr(tally, each.name) for each in fields(tally)}
+        del own["streams"]
+        return own | asdict(self.sent) | {"erased": self.erased, "asking": self.asking}
 
     @property
     def exit_code(self) -> int:
@@ -227,6 +248,7 @@ class TargetJourneys(Target):
             cls.logger.error(str(in_words(error, target.store.path)))
             raise SystemExit(1) from None
         finally:
+            target.progress.end()
             target.ledger.abandon()
             target.store.close()
         sys.stderr.write(target.summary() + "\n")
