@@ -82,11 +82,17 @@ def explain_command(
     if subject is None:
         raise click.UsageError("Name a SUBJECT, or a gap with --gap.")
     settings, store = opened(config)
-    ahead = Outlooks(store, settings.experience, settings.moment(datetime.now(UTC)))
-    found = explain(store, settings.policy().id_of(subject), product, ahead)
-    if not found["journeys"] and not found["links"]:
-        found = explain(store, subject, product, ahead)  # an account, or a pseudonym
-    store.close()
+    try:
+        model = load(settings.stage_model)
+        ahead = Outlooks(store, settings.experience, settings.moment(datetime.now(UTC)))
+        found = explain(store, settings.policy().id_of(subject), product, ahead, model)
+        if not found["journeys"] and not found["links"]:
+            found = explain(store, subject, product, ahead, model)  # an account, or a pseudonym
+    except StageModelError as error:
+        click.echo(str(error), err=True)
+        sys.exit(CONFIGURATION)
+    finally:
+        store.close()
     if as_json:
         click.echo(json.dumps(found, indent=2))
     else:

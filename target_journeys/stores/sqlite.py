@@ -435,6 +435,14 @@ class SQLiteStore:
         )
         self.connection.executemany("insert into unresolved_events values (?, ?, ?, ?)", rows)
 
+    def doubts_of(self, subject: str) -> list[tuple[str, str, int]]:
+        """(stream, reason, count) of what could not be attributed for one subject."""
+        return self.connection.execute(
+            "select stream, reason, sum(count) from unresolved_events where subject = ? "
+            "group by 1, 2 order by 3 desc, 1, 2",
+            (subject,),
+        ).fetchall()
+
     def unresolved(self) -> list[tuple[str, str, int]]:
         """(stream, reason, count) of what could not be attributed, most first."""
         return self.connection.execute(
