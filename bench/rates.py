@@ -19,16 +19,15 @@ from convergence import DONE, LEFT, TARGET, config, filled, log
 from measure import run
 from vendor import ROOT, vendor
 
-LATENCY_MS = 100
 OWN = 20  # requests a second
 SMALL = 10  # the small store has a tenth of the records, for the memory
 
 
-def paced(name: str, store: Path, folder: Path, *, own: bool) -> dict[str, Any]:
+def paced(name: str, store: Path, folder: Path, *, own: bool, latency_ms: int) -> dict[str, Any]:
     """One run of the target with a store of which nobody was told."""
     copy = folder / "copy.db"
     shutil.copy(store, copy)
-    options = ["--latency-ms", str(LATENCY_MS), *(["--limit", str(OWN)] if own else [])]
+    options = ["--latency-ms", str(latency_ms), *(["--limit", str(OWN)] if own else [])]
     with vendor(name, *options) as receiver:
         more = {"max_requests_per_s": OWN} if own else {}
         settings = config(folder, copy, {name: receiver.settings | more})
@@ -63,6 +62,7 @@ def share(seen: Mapping[str, Any]) -> float | None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--records", type=int, default=50_000, help="people with a journey each")
+    parser.add_argument("--latency-ms", type=int, default=100, help="what an answer takes")
     parser.add_argument("--only", help="one destination")
     parser.add_argument("--folder", type=Path, default=ROOT / "bench/data")
     options = parser.parse_args()
@@ -78,9 +78,11 @@ def main() -> None:
         small = filled(folders[0], options.records // SMALL)
         large = filled(folders[1], options.records)
         for each in [options.only] if options.only else sorted(KITS):
-            first = paced(each, small, folders[0], own=False)
-            found.append(paced(each, large, folders[1], own=False) | {"small_mb": first["peak_mb"]})
-            found.append(paced(each, large, folders[1], own=True))
+            at = {"latency_ms": options.latency_ms}
+            first = paced(each, small, folders[0], own=False, **at)
+            larger = paced(each, large, folders[1], own=False, **at)
+            found.append(larger | {"small_mb": first["peak_mb"]})
+            found.append(paced(each, large, folders[1], own=True, **at))
     log(json.dumps(found))
 
 

@@ -11,6 +11,7 @@ from journeys.model import Dwell, Limits, StageModel, prefixes
 from journeys.record import StageRecord
 
 Cell = tuple[str, str]  # category path, stage
+MINUTES = 1440  # of a day; what is learned is no finer than that
 LEAST_STAYS = 20  # fewer that progressed, in the category and all below it, teach nothing
 BACK = "back"
 
@@ -91,4 +92,4 @@ def _above(
 
 def _length(own: float | None, parent: timedelta | None, stays: int) -> timedelta | None:
     days = shrunk(own, None if parent is None else parent / DAY, stays)
-    return None if days is None else timedelta(days=days)
+    return None if days is None else timedelta(minutes=round(days * MINUTES))

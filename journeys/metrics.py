@@ -100,11 +100,9 @@ def metric_of(data: Mapping[str, object]) -> Metric:
 
 def types_of(value: object) -> frozenset[str]:
     """One event type, or several."""
-    if value is None:
-        return frozenset()
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        return frozenset({str(value)})
-    return frozenset(value)
+    if isinstance(value, str):
+        return frozenset({value})
+    return frozenset(map(str, value)) if isinstance(value, Iterable) else frozenset()
 
 
 def said(event: JourneyEvent) -> str:

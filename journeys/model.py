@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
@@ -51,7 +50,8 @@ class Dwell:
         """Three in four, of a log-normal dwell time with these two quantiles."""
         if self.p50 <= timedelta(0):
             return self.p90
-        return self.p50 * math.pow(self.p90 / self.p50, P75_BETWEEN_P50_AND_P90)
+        ratio: float = (self.p90 / self.p50) ** P75_BETWEEN_P50_AND_P90
+        return self.p50 * ratio
 
 
 class Limits(NamedTuple):

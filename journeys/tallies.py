@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from journeys.measures import UNKNOWN
+from journeys.vocabulary import FAMILIES
 
 LOWEST_PROMOTER = 9  # of an NPS; up to 6 is a detractor
 HIGHEST_DETRACTOR = 6
@@ -26,6 +27,14 @@ NAMES = (  # the counters that trials are made of
     "repeat",
     "funnel",
 )
+# To use, to buy or to be written to again is no detour.
+NATURAL = frozenset({*FAMILIES["use"], *FAMILIES["message"], *FAMILIES["renewal"]}) | {
+    "order_placed",
+    "contract_signed",
+    "opportunity_won",
+    "order_updated",
+    "ticket_updated",
+}
 TRIAL, MISHAP, BOTH = (1, 0), (0, 1), (1, 1)
 Part = tuple[str, str, tuple[int, int]]  # type, topic, (counts as a trial, counts as a mishap)
 
@@ -142,7 +151,8 @@ def parts(name: str, bucket: str) -> Iterator[Part]:
         yield "drop_off", "", TRIAL if first.startswith("progress") else BOTH
     elif name == "step":
         end, _, often = rest.partition("|")
-        yield "detour", f"{first} again", BOTH if often == "again" else TRIAL
+        if first not in NATURAL:
+            yield "detour", f"{first} again", BOTH if often == "again" else TRIAL
         if end != "open":
             yield "drop_off", first, TRIAL if end == "progress" else BOTH
     elif name == "promise" and rest != "open":

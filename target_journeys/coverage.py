@@ -182,14 +182,16 @@ def busy(store: SQLiteStore, events: int) -> Iterator[Finding]:
 
 
 def reviews(store: SQLiteStore, settings: Settings, now: datetime) -> Iterator[Finding]:
-    """The categories whose maps people should look at."""
-    every, moment = settings.experience.review_every, settings.moment(now)
-    due = {each["category"] for each in overview(store, every, moment) if each["review_due"]}
-    if due:
-        names = ", ".join(name or "(no category)" for name in sorted(due)[:LISTED])
-        more = f" and {len(due) - LISTED:,} more" if len(due) > LISTED else ""
+    """The categories whose maps people should look at; a warning once they have begun to."""
+    due: dict[bool, set[str]] = {}
+    for each in overview(store, settings.experience.review_every, settings.moment(now)):
+        if each["review_due"]:
+            due.setdefault(each["reviewed_at"] is not None, set()).add(each["category"])
+    for again, categories in sorted(due.items()):
+        names = ", ".join(name or '""' for name in sorted(categories)[:LISTED])
+        more = f" and {len(categories) - LISTED:,} more" if len(categories) > LISTED else ""
         yield Finding(
-            "warning",
-            f"maps: due for a review: {names}{more}; look with `journeys map CATEGORY`, then "
-            "`journeys review CATEGORY`",
+            "warning" if again else "ok",
+            f"maps: {'due for a review' if again else 'never reviewed'}: {names}{more}; look with "
+            "`journeys map CATEGORY`, then `journeys review CATEGORY`",
         )

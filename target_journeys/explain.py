@@ -15,9 +15,11 @@ from target_journeys.identities import ACCOUNTS, PEOPLE
 from target_journeys.outlooks import Outlooks
 from target_journeys.rows import as_mapping, team_mapping
 from target_journeys.stores.sqlite import SQLiteStore
+from target_journeys.suggestions import Suggestions
 
 EVIDENCE_FIELDS = ("event_id", "event_type", "occurred_at", "source", "source_key")
 NEXT_SHOWN = 3
+OWNED = frozenset({"receiving", "onboarding", "using", "renewing"})
 LINKS_SHOWN = 20  # of each state, in words; JSON has them all
 LINK_WORDS = {"joined": "is", "unlinked": "is no longer", "refused": "is not joined with"}
 
@@ -34,8 +36,9 @@ def explain(
     ``subject`` may be any id of the person or account; ``product`` an id, name or alias, or a
     category. Keys: ``subject``, ``ids``, ``links``, ``touchpoints``, ``journeys``, ``teams``; each
     journey is its stage record with ``steps``: the visits with the events behind them, and, if
-    ``ahead`` is given, its ``outlook``. With a ``model`` there are also ``ignored``: what moved no
-    journey, of all products, and the ``next_stages`` of each. An unknown subject has no journeys.
+    ``ahead`` is given, its ``outlook`` and ``suggestions``. With a ``model`` there are also
+    ``ignored``: what moved no journey, of all products, and the ``next_stages`` of each. An unknown
+    subject has no journeys.
     """
     kind, canonical = who(store, subject)
     ids = sorted({name for _, name in store.identities.group(kind, [canonical])} | {canonical})
@@ -57,10 +60,12 @@ def explain(
     names = store.product_names([each["product"] for each in shown if each["product"]])
     for team in teams:
         team["product_name"] = names.get(team["product"])
+    suggestions, owned = Suggestions(store), owned_in(rows)
     for journey in journeys:
         journey["product_name"] = names.get(journey["product"])
         journey["outlook"] = ahead and ahead.of(journey)
         journey["next_stages"] = next_stages(model, journey) if model else []
+        journey["suggestions"] = suggestions.of(journey, owned) if ahead else []
         with_evidence(journey, evidence)
         journey["steps"] = [
             {
@@ -180,6 +185,8 @@ def detail(found: Mapping[str, Any]) -> Iterator[str]:
         if journey["outlook"]:
             yield from outlook_lines(journey["outlook"])
         yield from next_lines(journey["next_stages"])
+        for each in journey["suggestions"]:
+            yield f"  {each['kind']}: {each['what']} ({each['reason']})"
         if journey["candidates"]:
             yield f"  candidates: {', '.join(journey['candidates'])}"
         yield from experience(journey)
@@ -193,6 +200,16 @@ def detail(found: Mapping[str, Any]) -> Iterator[str]:
         yield ""
         yield "What moved no journey, of all products:"
         yield from ignored_lines(found["ignored"])
+
+
+def owned_in(rows: Iterable[tuple[object, ...]]) -> set[str]:
+    """The products that a subject has, by the stages of its journeys."""
+    journeys = map(as_mapping, rows)
+    return {
+        each["product"]
+        for each in journeys
+        if each["product"] and each["outcome"] is None and each["stage"] in OWNED
+    }
 
 
 def outlook_lines(found: Mapping[str, Any]) -> Iterator[str]:

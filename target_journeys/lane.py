@@ -237,8 +237,11 @@ class Lane:
             self._failures += 1
             if self._failures == 1:
                 self._failing_since = now
-            failing = now - self._failing_since
-            if self._failures >= BREAK_AFTER or failing > timedelta(seconds=BREAK_AFTER_S):
+            # Who asks seldom, for a job, has not failed for long because it failed twice.
+            is_long = self._failures >= REST_AFTER and now - self._failing_since > timedelta(
+                seconds=BREAK_AFTER_S
+            )
+            if self._failures >= BREAK_AFTER or is_long:
                 self._stop(f"{trouble}, {self._failures} times in a row")
             elif self._failures >= REST_AFTER:
                 rest = full_jitter(min(2.0 ** (self._failures - REST_AFTER), LONGEST_REST_S))

@@ -174,6 +174,8 @@ class TargetJourneys(Target):
             )
         erasing = self.settings.identity.erase_on_request
         erased = erase_who_asked(self.ledger, self.experience) if erasing else []
+        self.progress.say("counting what journeys were like")
+        self.experience.update()
         self.progress.say("sending")
         self.sent = self.outbox.deliver(self.store)
         if erasing:

@@ -115,7 +115,8 @@ def test_promises_are_kept_missed_and_open_as_sql_counts_them(log, tmp_path):
     pipe.run()
     ours = pipe.ask(
         """select json_extract(each.value, '$.promise'), json_extract(each.value, '$.state'),
-        count(*) from journey_stages, json_each(promises) as each group by 1, 2"""
+            count(*)
+        from journey_stages, json_each(promises) as each group by 1, 2"""
     )
     expected = counted(log, rows)
     assert {(promise, state): count for promise, state, count in ours} == expected

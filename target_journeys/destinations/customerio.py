@@ -162,9 +162,8 @@ class CustomerIO(Destination):
         ids = {"object_type_id": self.object_type_id, "object_id": journey_key(each.data)}
         about = {"type": "object", "identifiers": ids}
         if each.op == "upsert":
-            told = {name: value_of(name, value) for name, value in self._named(each).items()}
             related = {"cio_relationships": people} if (people := self._people(each)) else {}
-            yield about | {"action": "identify", "attributes": told} | related
+            yield about | {"action": "identify", "attributes": self._attributes(each)} | related
             return
         yield about | {"action": "delete"}
         person = self._person(each.ids)
@@ -186,9 +185,10 @@ class CustomerIO(Destination):
             },
         }
 
-    def _named(self, each: Delivery) -> dict[str, Any]:
+    def _attributes(self, each: Delivery) -> dict[str, Any]:
         own = {"name": headline(each.data), "record_version": each.version}
-        return own | self.named(each.data) | {"is_correction": each.correction}
+        told = self.named({name: value_of(name, value) for name, value in each.data.items()})
+        return own | told | {"is_correction": each.correction}
 
     def _people(self, each: Delivery) -> list[dict[str, Any]]:
         """Whose journey it is: the person, or the members of the buying team with their roles."""

@@ -47,6 +47,7 @@ class HubSpot(Destination):
     """HubSpot: a custom object per journey."""
 
     rates = (RATE,)
+    width = 20  # an answer may take a second, and the rate is still used whole
     takes = ("record",)
 
     access_token: SecretStr = Field(description="Token of a private app.")

@@ -65,3 +65,26 @@ class SQLiteReport:
         """How many buying teams there are."""
         (count,) = self.connection.execute("select count(*) from buying_teams").fetchone()
         return int(count)
+
+    def together(self, product: str, category: str, limit: int) -> list[tuple[str, int, int]]:
+        """(other product of the category, people with both who bought not both, who bought both).
+
+        The most frequent first; accounts count like people.
+        """
+        bought = "exists(select 1 from stage_visits as v where v.subject = {0}.subject and "
+        bought += "v.scope_grain = {0}.scope_grain and v.scope_id = {0}.scope_id "
+        bought += (
+            "and v.episode = {0}.episode and v.retracted_at is null and v.stage = 'receiving')"
+        )
+        both = f"{bought.format('a')} and {bought.format('b')}"
+        return list(
+            self.connection.execute(
+                "select product, sum(both = 0), sum(both) from "
+                f"(select b.product as product, max({both}) as both from journey_stages as a "
+                "join journey_stages as b on b.subject = a.subject and b.product <> a.product "
+                "and b.category = a.category where a.product = ? and a.category = ? "
+                "group by b.product, a.subject) group by product "
+                "order by count(*) desc, product limit ?",
+                [product, category, limit],
+            )
+        )

@@ -159,6 +159,16 @@ def test_a_ulid_sorts_by_time_and_is_the_same_for_the_same_row():
     assert set(ALPHABET) <= set(string.digits + string.ascii_uppercase) - set("ILOU")
 
 
+@responses.activate
+def test_a_moment_is_a_number_under_any_name(kept):
+    responses.post(URL, json={})
+    fields = {"stage_entered_at": "since", "stage": "where"}
+    sync(kept, SCHEMA, viewed(1, "A"), destinations=told(fields=fields))
+    (operation,) = operations()
+    assert operation["attributes"]["since"] == 1767229200
+    assert operation["attributes"]["where"] == "considering"
+
+
 @pytest.mark.parametrize("wrong", [{"region": None}, {"object_type_id": "journey"}])
 def test_settings_that_cannot_work_are_refused(wrong):
     with pytest.raises(ValidationError):
