@@ -92,12 +92,20 @@ def of_store(store: SQLiteStore, model: StageModel, settings: Settings) -> Itera
         yield Finding("warning", f"store: {asking:,} {ASKING}")
     yield from doubts(store, model, settings, datetime.now(UTC))
     for (destination, status), count in sorted(store.backlog.counts().items()):
-        if status == "waiting":
+        if status == "waiting" and rehearses(settings, destination):
+            about = f"only rehearsed, in {destination}.dry-run.jsonl; without dry_run they are sent"
+        elif status == "waiting":
             why = store.coverage.stopped(destination)
             about = f"waiting{(why and f' ({why})') or ''}; `journeys deliver` sends them"
         else:
             about = f"{status}; see `journeys refused`"
         yield Finding("warning", f"{destination}: {count:,} rows {about}")
+
+
+def rehearses(settings: Settings, destination: str) -> bool:
+    """Whether a destination is told nothing in earnest."""
+    member = settings.active_destinations().get(destination)
+    return member is not None and member.dry_run
 
 
 def room(path: Path) -> Iterator[Finding]:

@@ -226,7 +226,7 @@ def report_command(config: Path, out: Path, subjects: tuple[str, ...]) -> None:
         raise click.ClickException(f"--out: {out} cannot be written ({error.strerror}).") from None
     finally:
         store.close()
-    click.echo(f"{out} ({len(page.encode()) / 1e6:.1f} MB)")
+    click.echo(f"{out} ({len(page.encode()) / 1e3:,.0f} kB)")
 
 
 main.add_command(deliver_command)

@@ -112,6 +112,7 @@ def list_command(config: Path, *, destination: str | None, as_json: bool) -> Non
         return
     for name, kind, key, status, _, answer in rows:
         click.echo(f"{name}  {kind}  {key}  {status}  {answer}")
+    click.echo(f"{len(rows):,} rows are refused or of unknown fate")
 
 
 @refused_group.command("show")

@@ -7,14 +7,14 @@ from typing import Any
 
 from journeys.event import JourneyEvent, isoformat
 from journeys.fold import NO_PRODUCT, UNMAPPED_STAGE
-from journeys.model import UNDECLARED, StageModel
+from journeys.model import StageModel
 from target_journeys.events import decode_many
 from target_journeys.identities import COLUMN
 from target_journeys.stores.sqlite import SQLiteStore
 
 SUPERSEDED = "another event corrects it"
 IMPRESSION = "an impression opens no journey"
-MOVES_NOTHING = "it enters no stage, ends nothing and opens no case"
+UNKNOWN_TYPE = "the stage model does not know this event type"
 REASONS = {  # of the store's own count → in words
     NO_PRODUCT: "it names no product",
     "item without product": "no link says which product its item is",
@@ -59,16 +59,14 @@ def ignored(
 
 def reason(model: StageModel, event: JourneyEvent, *, is_superseded: bool) -> str | None:
     """Why an event moved nothing; None if it did, or may have."""
-    meaning = model.meanings.get(event.event_type, UNDECLARED)
+    meaning = model.meanings.get(event.event_type)
     if is_superseded:
         return SUPERSEDED
-    if meaning.is_fact or not event.scopes:
+    if not event.scopes:
         return None  # about ids, or counted by the store
-    if meaning.is_impression:
-        return IMPRESSION
-    if meaning.opens_journey or meaning.is_crm or meaning.is_purchase or meaning.is_renewal:
-        return None
-    return None if meaning.tells else MOVES_NOTHING
+    if meaning is None:
+        return UNKNOWN_TYPE
+    return IMPRESSION if meaning.is_impression else None
 
 
 def ignored_lines(found: Iterable[Mapping[str, Any]]) -> Iterator[str]:
