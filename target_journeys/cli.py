@@ -99,6 +99,8 @@ def explain_command(
         for line in overview(found) if product is None else detail(found):
             click.echo(line)
     if not found["journeys"]:
+        if ":" not in subject:
+            click.echo("SUBJECT has no namespace; write email:… or as the rules name it.", err=True)
         raise SystemExit(1)
 
 

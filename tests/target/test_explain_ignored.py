@@ -71,6 +71,21 @@ def test_a_journey_that_ended_has_nothing_ahead(kept, tmp_path):
     assert [each["next_stages"] for each in found["journeys"]] == [[]]
 
 
+def test_events_of_a_type_that_the_model_does_not_know_are_told(kept, tmp_path):
+    sync(kept, SCHEMA, record(1), record(2, "lamp_rubbed"))
+    said = ask(kept, tmp_path, ANA).output
+    assert "ignored: 1 lamp_rubbed of web_events, last 2 of " in said
+    assert "the stage model does not know this event type" in said
+
+
+def test_an_id_without_a_namespace_is_asked_for_one(kept, tmp_path):
+    sync(kept, SCHEMA, record(1))
+    asked = ask(kept, tmp_path, "ana@acme.test")
+    assert asked.exit_code == 1
+    assert "SUBJECT has no namespace; write email:" in asked.output
+    assert "namespace" not in ask(kept, tmp_path, "email:nobody@acme.test").output
+
+
 def test_a_stage_model_that_cannot_be_used_ends_with_2(kept, tmp_path):
     sync(kept, SCHEMA, record(1))
     asked = ask(kept, tmp_path, ANA, stage_model="nowhere.yml")
