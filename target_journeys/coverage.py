@@ -57,7 +57,8 @@ def unresolved(store: SQLiteStore, seen: Iterable[StreamSeen]) -> Iterator[Findi
     yield Finding("ok", f"coverage: {total:,} events of {streams:,} streams")
     found = store.unresolved()
     for stream, reason, count in found[:LISTED]:
-        of = f" of {events[stream]:,} events" if stream in events else ""
+        is_of_events = reason in MEND and reason != NO_RULE  # the others are of records, or links
+        of = f" of {events[stream]:,} events" if is_of_events else ""
         mend = SEE_LINKS if reason.startswith(REFUSED_LINK) else MEND.get(reason, SEE_RECORDS)
         yield Finding("warning", f"{stream}: {reason} ({count:,}{of}); {mend}")
     if len(found) > LISTED:

@@ -67,6 +67,15 @@ def test_records_without_a_rule_are_counted_by_stream(warned):
     ]
 
 
+def test_records_that_a_rule_could_not_read_are_counted_apart_from_events(warned):
+    refused = SCHEMA | {"stream": "unmapped_records", "key_properties": ["stream", "rule", "key"]}
+    row = {"stream": "web_events", "rule": "r", "key": "7", "reason": "`occurred_at` is no time"}
+    said = {"type": "RECORD", "stream": "unmapped_records", "record": row}
+    assert warned(record(1), refused, said) == [
+        "web_events: `occurred_at` is no time (1); `unmapped_records` names its records and rules"
+    ]
+
+
 def test_events_without_a_product_are_counted_of_all_of_their_stream(warned):
     (line,) = warned(record(1), record(2, scopes=[]))
     assert line == "web_events: no product (1 of 2 events); give its rule `scopes`"
