@@ -172,7 +172,7 @@ class FileStream(SourceStream):
                 header = csv_header(rows, progress)
                 if header and not set(settings.primary_keys) <= set(header):
                     raise UnreadableError(
-                        "its header lacks a column that `primary_keys` names (is `delimiter` right?)"
+                        "its header lacks a column that `primary_keys` names; is `delimiter` right?"
                     )
             if behind and behind.offset > progress.offset:
                 file.seek(behind.offset)
