@@ -54,7 +54,10 @@ def draw(counted: Counted, order: Sequence[str], confidence: float = CONFIDENCE)
             continue  # a product's own sum counts the same journeys once more
         for (_, name, bucket, _, stage, channel, *_), count, _ in told(key, n, 0):
             if stage:
-                _at(stops.setdefault(stage, Stop()), name, bucket, channel, count)
+                stop = stops.get(stage)
+                if stop is None:
+                    stop = stops[stage] = Stop()
+                _at(stop, name, bucket, channel, count)
             whole.take(name, bucket, count)
     entered = {name: stop for name, stop in stops.items() if stop.entered}
     waiting = sum(stop.left["open"] for stop in entered.values())

@@ -333,8 +333,7 @@ def test_what_cannot_be_described_does_not_end_the_run(salesforce, monkeypatch, 
     assert "1 of 21 objects could not be described" in caplog.text
     assert "Stream 'salesforce_lead': GET" in caplog.text
     assert len(records(messages, "salesforce_contact")) == 1
-    schema = next(m["schema"] for m in messages if m["stream"] == "salesforce_lead")
-    assert set(schema["properties"]) >= {"Id", "SystemModstamp"}
+    assert "salesforce_lead" not in {m.get("stream") for m in messages}  # no schema to go by
 
 
 # -- what becomes of it --------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import Any
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from target_journeys.experience import Experience
 from target_journeys.forget import forget
 from target_journeys.ledger import Ledger
 from target_journeys.outbox import Outbox
@@ -66,7 +67,9 @@ def test_who_is_forgotten_is_gone_and_does_not_come_back(messages, name, random)
         take(store, messages)
         group = store.identities.canonical("people", [name]).get(name, name)
         ids = {name, *(each for _, each in store.identities.group("people", [group]))}
-        receipt = forget(Ledger(store, MODEL, Outbox({}), AS_OF), name)
+        receipt = forget(
+            Ledger(store, MODEL, Outbox({}), AS_OF), name, Experience(store, MODEL, AS_OF)
+        )
         assert set(receipt.found.values()) == {0}
         assert not [each for each in ids if holds(store, each)]
         before = held(store)
@@ -82,7 +85,7 @@ def test_the_others_are_what_their_own_events_come_to(messages, name):
     messages = once(messages)
     with opened() as store, opened() as anew:
         take(store, messages)
-        forget(Ledger(store, MODEL, Outbox({}), AS_OF), name)
+        forget(Ledger(store, MODEL, Outbox({}), AS_OF), name, Experience(store, MODEL, AS_OF))
         left = [
             json.loads(body) for (body,) in store.connection.execute("select body from event_log")
         ]
