@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
@@ -85,10 +85,14 @@ class Experience:
         experience.rank_gaps(ranked(experience.excesses(), worths))
         return touched
 
-    def _draw(self, places: Iterable[tuple[str, str]]) -> None:
+    def _draw(self, places: Collection[tuple[str, str]]) -> None:
+        """Draw the maps of the recent periods; older ones are drawn when somebody asks."""
+        recent = set(self.recent())
         periods: dict[str, set[str]] = {}
         for category, period in places:
-            periods.setdefault(category, set()).add(period)
+            if period in recent:
+                periods.setdefault(category, set()).add(period)
+        self.store.maps.mark_stale(place for place in places if place[1] not in recent)
         order = [stage.name for stage in self.model.stages]
         confidence = self.settings.confidence
         for category, touched in sorted(periods.items()):

@@ -120,7 +120,8 @@ class Identities:
         }
         for pair, found in new.items():
             shared = SHARED if found.tie and pair not in now else None
-            kept = old[pair].refused if pair in old and pair not in came else None
+            undecided = pair in old and pair not in came and pair not in known.rows
+            kept = old[pair].refused if undecided else None
             rows[pair] = PairRow(found, shared or grouping.refused.get(pair, kept))
         before = known.rows | old
         self.store.identities.keep_pairs(

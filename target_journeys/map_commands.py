@@ -13,7 +13,7 @@ from target_journeys.actions import act, effects
 from target_journeys.command import config_option, json_option, opened
 from target_journeys.interference import interference
 from target_journeys.map_text import NOTHING_YET, change_lines, map_lines, overview_lines, rate
-from target_journeys.maps import between, compared, overview
+from target_journeys.maps import between, catch_up, compared, overview
 from target_journeys.settings import Settings
 from target_journeys.stage_model import load
 from target_journeys.stores.sqlite import SQLiteStore
@@ -66,6 +66,8 @@ def wanted(
     settings: Settings, store: SQLiteStore, category: str, persona: str, period: str | None
 ) -> dict[str, Any]:
     """The map that is asked for, else an error that names what there is."""
+    model, confidence = load(settings.stage_model), settings.experience.confidence
+    catch_up(store, model, category, at=moment_of(settings), confidence=confidence)
     known = store.maps.periods(category, persona)
     if not known:
         there = ", ".join(sorted({each[0] or '""' for each in store.maps.overview()}))
@@ -82,8 +84,7 @@ def wanted(
             f"--period, --against: '{category}' has no journeys in {period}. "
             f"It has from {known[0]} to {known[-1]}."
         )
-    model = load(settings.stage_model)
-    return between(store, model, category, persona, chosen, settings.experience.confidence)
+    return between(store, model, category, persona, chosen, confidence)
 
 
 @click.command("review")
@@ -94,7 +95,7 @@ def review_command(category: str, note: str | None, config: Path) -> None:
     """Note that people looked at the maps of CATEGORY today; the next look is due later."""
     settings, store = opened(config)
     try:
-        if not store.maps.periods(category):
+        if category not in store.experience.categories():
             raise click.ClickException(f"There is no map of '{category}'.")
         with store.transaction():
             store.maps.keep_review(category, f"{moment_of(settings):%Y-%m-%dT%H:%M:%SZ}", note)

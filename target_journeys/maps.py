@@ -29,14 +29,23 @@ def redraw(
     A map that says the same as before keeps its revision.
     """
     counted: dict[tuple[str, str], list[tuple[Sequence[str], int]]] = {}
-    for key, n, _ in store.experience.counters(category):
-        persona, period = key[PERSONA], key[PERIOD]
-        if period in periods:
-            for who in {"", persona}:
-                counted.setdefault((who, period), []).append((key, n))
+    for key, n, _ in store.experience.counters(category, periods=periods):
+        for who in {"", key[PERSONA]}:
+            counted.setdefault((who, key[PERIOD]), []).append((key, n))
     drawn = {place: draw(found, order, confidence) for place, found in counted.items()}
     store.maps.keep(category, drawn, isoformat(at))
     store.maps.drop(category, drawn, periods)
+
+
+def catch_up(
+    store: SQLiteStore, model: StageModel, category: str, *, at: datetime, confidence: float
+) -> None:
+    """Draw the older maps of a category whose journeys have changed since."""
+    stale = store.maps.stale(category)
+    if stale:
+        order = [stage.name for stage in model.stages]
+        with store.transaction():
+            redraw(store, category, stale, order, at=at, confidence=confidence)
 
 
 def between(
@@ -54,8 +63,8 @@ def between(
         return kept
     counted = [
         (key, n)
-        for key, n, _ in store.experience.counters(category)
-        if key[PERIOD] in periods and persona in ("", key[PERSONA])
+        for key, n, _ in store.experience.counters(category, periods=periods)
+        if persona in ("", key[PERSONA])
     ]
     head = {
         "category": category,

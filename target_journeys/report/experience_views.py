@@ -59,11 +59,10 @@ def _map(
 ) -> dict[str, Any]:
     order = [stage.name for stage in model.stages]
     counted: dict[tuple[str, bool], list[tuple[Sequence[str], int]]] = {}
-    for key, n, _ in store.experience.counters(category):
+    for key, n, _ in store.experience.counters(category, periods=[*recent, *before]):
         now = key[PERIOD] in recent
-        if now or key[PERIOD] in before:
-            for persona in {"", key[PERSONA]}:
-                counted.setdefault((persona, now), []).append((key, n))
+        for persona in {"", key[PERSONA]}:
+            counted.setdefault((persona, now), []).append((key, n))
     drawn = draw(counted.get(("", True), ()), order, settings.confidence)
     earlier = draw(counted.get(("", False), ()), order, settings.confidence)
     changed = changes(earlier, drawn, settings.confidence)[:CHANGES_SHOWN] if before else []

@@ -151,14 +151,19 @@ class SQLiteExperience:
         return [period for (period,) in found]
 
     def counters(
-        self, category: str, names: Iterable[str] = ()
+        self, category: str, names: Iterable[str] = (), periods: Iterable[str] = ()
     ) -> Iterator[tuple[tuple[str, ...], int, int]]:
-        """(key in the order of MEASURE_COLUMNS, n, total) of a category, all or of some names."""
-        wanted = list(names)
-        more = "and name in (select value from json_each(?))" if wanted else ""
+        """(key in the order of MEASURE_COLUMNS, n, total) of a category.
+
+        Of all names and periods, or of some.
+        """
+        where, given = "category = ?", [category]
+        for column, wanted in (("period", list(periods)), ("name", list(names))):
+            if wanted:
+                where += f" and {column} in (select value from json_each(?))"
+                given.append(json.dumps(wanted))
         for *key, n, total in self.connection.execute(
-            f"select {_KEYS}, n, total from measures where category = ? {more}",
-            (category, json.dumps(wanted)) if wanted else (category,),
+            f"select {_KEYS}, n, total from measures where {where}", given
         ):
             yield tuple(key), n, total
 

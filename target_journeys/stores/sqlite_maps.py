@@ -35,7 +35,7 @@ class SQLiteMaps:
         )
 
     def drop(self, category: str, kept: Iterable[tuple[str, str]], periods: Iterable[str]) -> None:
-        """Remove the maps of these periods that have no journeys any more."""
+        """Remove maps of these periods that have no journeys any more; no other is stale now."""
         wanted = set(kept)
         for period in periods:
             found = self.connection.execute(
@@ -50,6 +50,20 @@ class SQLiteMaps:
                     if (persona, period) not in wanted
                 ],
             )
+            self.connection.execute(
+                "delete from stale_maps where category = ? and period = ?", (category, period)
+            )
+
+    def mark_stale(self, places: Iterable[tuple[str, str]]) -> None:
+        """Note the (category, period) whose maps are no longer true."""
+        self.connection.executemany("insert or ignore into stale_maps values (?, ?)", places)
+
+    def stale(self, category: str) -> list[str]:
+        """The periods of a category whose maps are to be drawn anew."""
+        found = self.connection.execute(
+            "select period from stale_maps where category = ? order by 1", (category,)
+        )
+        return [period for (period,) in found]
 
     def periods(self, category: str, persona: str = "") -> list[str]:
         """The periods that have a map, first to last."""
@@ -83,7 +97,9 @@ class SQLiteMaps:
         return self.connection.execute(
             "select m.category, m.persona, max(m.period), "
             "(select max(reviewed_at) from map_reviews as r where r.category = m.category) "
-            "from journey_maps as m group by m.category, m.persona order by 1, 2"
+            "from (select category, persona, period from journey_maps union "
+            "select category, '', period from stale_maps) as m "
+            "group by m.category, m.persona order by 1, 2"
         )
 
     def keep_review(self, category: str, at: str, note: str | None) -> None:

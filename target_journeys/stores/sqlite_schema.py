@@ -391,6 +391,9 @@ def journey_maps(db: Database) -> None:
         "create table journey_maps (category text not null, persona text not null, "
         "period text not null, revision integer not null, drawn_at text not null, "
         "body text not null, primary key (category, persona, period))",
+        # Older maps whose journeys changed: they are drawn anew when somebody asks for them.
+        "create table stale_maps (category text not null, period text not null, "
+        "primary key (category, period)) without rowid",
         "create table map_reviews (category text not null, reviewed_at text not null, note text, "
         "primary key (category, reviewed_at)) without rowid",
         "create table actions (gap_id text not null, since text not null, category text not null, "

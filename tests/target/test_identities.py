@@ -120,6 +120,28 @@ def test_any_order_and_batches_of_links_come_to_the_same_people(fresh, links, ru
     store.close()
 
 
+def test_a_link_that_a_limit_refused_is_joined_when_the_group_becomes_smaller(fresh):
+    """Also when the batch that makes it smaller says something about the refused link itself."""
+    store = fresh()
+
+    def link(hour: int, number: int, left: str, right: str, *, joins: bool = True) -> bytes:
+        return event_of(Link(START + timedelta(hours=hour), f"{number:032x}", left, right, joins))
+
+    first = [link(0, 1, "email:1", "email:2"), link(0, 3, "email:1", "ga:1")]
+    first.append(link(1, 4, "ga:1", "crm:2"))
+    apart = [link(0, 2, "email:1", "email:2", joins=False)]
+    apart.append(link(0, 0, "ga:1", "crm:2", joins=False))
+    take(store, [first, apart], Rules(ids=3))
+    states = store.connection.execute("select left, right, state from links order by 1, 2")
+    assert states.fetchall() == [
+        ("email:1", "email:2", "unlinked"),
+        ("email:1", "ga:1", "joined"),
+        ("ga:1", "crm:2", "joined"),
+    ]
+    assert people(store) == dict.fromkeys(("email:1", "ga:1", "crm:2"), "email:1")
+    store.close()
+
+
 def test_a_chain_through_one_shared_id_over_many_batches_stops_and_is_reported(fresh):
     store = fresh()
     links = [

@@ -99,20 +99,28 @@ def test_an_unknown_category_or_period_is_answered_with_what_there_is(ask):
 
 def test_a_map_keeps_its_revision_until_its_journeys_change(kept, ask):
     revisions = "select period, revision from journey_maps where persona = '' order by 1"
+    ask("map", "shoes")  # older maps are drawn when somebody asks
     sync(kept, *SHOES, as_of=AS_OF, experience={"recent": 1})
     assert kept.ask(revisions) == [("2026-01", 1), ("2026-02", 1), ("2026-03", 1)]
     late = visits(2, 51, 0, 5_000)[-2:]
     sync(kept, SCHEMA, *late, as_of=AS_OF, experience={"recent": 1})
+    assert kept.ask("select * from stale_maps") == [("shoes", "2026-02")]
+    ask("map", "shoes")
+    assert kept.ask("select * from stale_maps") == []
     assert kept.ask(revisions) == [("2026-01", 1), ("2026-02", 2), ("2026-03", 1)]
 
 
 def test_the_maps_of_many_runs_are_those_of_one(kept, ask, tmp_path):
     whole = "select category, persona, period, body from journey_maps order by 1, 2, 3"
+    ask("map", "shoes")
     one = kept.ask(whole)
     kept.path = tmp_path / "many.db"
     for part in (SHOES[:60], SHOES[60:200], SHOES[200:]):
         head = [] if part[0] == SHOES[0] else SHOES[:3]
         sync(kept, *head, *part, as_of=AS_OF, experience={"recent": 1})
+    settings = {"store": f"sqlite:///{kept}", "as_of": AS_OF, "experience": {"recent": 1}}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    ask("map", "shoes")
     assert kept.ask(whole) == one
 
 
