@@ -27,7 +27,7 @@ demo: .venv/.installed .venv-meltano/.installed ## run the sample company throug
 test: lint ## style, types and every test that needs nothing but Python
 	$(BIN)/pytest -q -m "not real" -n 2
 
-test-real: .venv/.installed .venv-meltano/.installed .venv-sandbox/.installed .prism/.installed .venv-helpdesk/.installed .venv-browser/.installed .axe/.installed .shop-log/.installed .venv-oracles/.installed ## the tests that run real programs (Meltano, servers …)
+test-real: .venv/.installed .venv-meltano/.installed .venv-sandbox/.installed .prism/.installed .venv-helpdesk/.installed .venv-browser/.installed .axe/.installed .shop-log/.installed .venv-oracles/.installed .venv-wheel/.installed .venv-schedulers/.installed .venv-airflow/.installed ## the tests that run real programs (Meltano, servers …)
 	@tests/real/install_from_debian.sh 'Request Tracker' request-tracker5 rt5-db-sqlite rt5-standalone starman
 	@tests/real/install_from_debian.sh Chromium chromium chromium-driver
 	$(BIN)/pytest -q -m real
@@ -88,6 +88,14 @@ else
 endif
 	@touch $@
 
+# The wheel as pip installs it from anywhere; tests put a new one in its place.
+.venv-wheel/.installed: requirements.lock pyproject.toml | .venv/.installed
+	rm -rf .venv-wheel && "$(PYTHON)" -m venv .venv-wheel
+	sed -n 's/^\([^ #].*==[^\]*\).*/\1/p' requirements.lock > .venv-wheel/pins.txt
+	$(BIN)/hatchling build -t wheel -d .venv-wheel/dist > .venv-wheel/build.log
+	.venv-wheel/bin/python $(PIP_INSTALL) --constraint .venv-wheel/pins.txt .venv-wheel/dist/*.whl
+	@touch $@
+
 .venv-bench/.installed: bench/requirements.txt | python-is-new
 	$(call environment,.venv-bench,-r $<)
 	@touch $@
@@ -110,6 +118,15 @@ endif
 # What drives a browser.
 .venv-browser/.installed: tests/real/browser_requirements.txt | python-is-new
 	$(call environment,.venv-browser,-r $<)
+	@touch $@
+
+# What runs the examples for schedulers; Airflow pins too much to share an environment.
+.venv-schedulers/.installed: tests/real/schedulers_requirements.txt | python-is-new
+	$(call environment,.venv-schedulers,-r $<)
+	@touch $@
+
+.venv-airflow/.installed: tests/real/airflow_requirements.txt | python-is-new
+	$(call environment,.venv-airflow,-r $<)
 	@touch $@
 
 # Libraries that know the statistics, to hold ours against.

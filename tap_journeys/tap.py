@@ -8,7 +8,6 @@ import secrets
 import sys
 from collections import Counter
 from functools import cached_property
-from json import JSONDecodeError
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -165,8 +164,10 @@ class TapJourneys(Tap):
             return cls(config=config.config, parse_env_config=config.parse_env, **others)
         except ConfigValidationError as error:
             cls._give_up(error.errors)
-        except JSONDecodeError as error:
-            cls._give_up([f"an environment variable holds no valid JSON: {error.msg}"])
+        except ValueError:  # of the SDK's JSON reader
+            if not config.parse_env:
+                raise
+            cls._give_up(["An environment variable TAP_JOURNEYS_… must hold JSON."])
 
     @classmethod
     def _give_up(cls, errors: list[str]) -> NoReturn:

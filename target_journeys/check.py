@@ -23,6 +23,7 @@ from target_journeys.stage_model import StageModelError, load
 from target_journeys.stores import NoStoreError, StoreError, open_store
 from target_journeys.stores.sqlite import CHECKPOINT_PAGES, PAGE_BYTES, SQLiteStore
 from target_journeys.stores.sqlite_errors import in_words
+from target_journeys.stores.sqlite_run import SUFFIX
 
 LOGIN_TIMEOUT_S = 600
 FINDING = re.compile(r"(ok|warning|error) +(.+)")
@@ -79,6 +80,12 @@ def of_store(store: SQLiteStore, model: StageModel, settings: Settings) -> Itera
     yield from room(Path(store.path))
     if (obstacle := store.coverage.obstacle()) is not None:
         yield Finding("warning", str(obstacle))
+    elif Path(store.run.path + SUFFIX).exists():
+        try:
+            store.run.begin(0)
+        except StoreError as error:
+            yield Finding("warning", str(error))
+        store.run.end()
     if pending := store.pending():
         yield Finding(
             "warning",

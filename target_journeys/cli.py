@@ -160,6 +160,8 @@ def forget_command(subject: str, config: Path, *, dry_run: bool, as_json: bool) 
     """
     settings, store = opened(config)
     try:
+        if not dry_run:
+            store.run.begin()
         policy = settings.policy()
         outbox = Outbox(settings.active_destinations())
         moment = settings.moment(datetime.now(UTC))

@@ -10,8 +10,8 @@ from typing import Any
 import click
 from singer_sdk.exceptions import ConfigValidationError
 
-from target_journeys.settings import Settings, read_json, read_settings
-from target_journeys.stores import StoreError, open_store
+from target_journeys.settings import ENVIRONMENT, Settings, read_json, read_settings
+from target_journeys.stores import StoreError, StoreInUseError, open_store
 from target_journeys.stores.sqlite import SQLiteStore
 from target_journeys.stores.sqlite_errors import in_words
 
@@ -19,10 +19,20 @@ FAILED = 1  # exit codes, the same for every command
 CONFIGURATION = 2
 LEFT = 3
 
-CONFIG_HELP = "The configuration that the plugins use."
+CONFIG_HELP = "The configuration that the plugins use; ENV reads TARGET_JOURNEYS_… instead."
+
+
+class ConfigPath(click.Path):
+    """A file, or the word for the environment."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Let ENV pass."""
+        return Path(value) if str(value) == ENVIRONMENT else super().convert(value, param, ctx)
+
+
 config_option = click.option(
     "--config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=ConfigPath(exists=True, dir_okay=False, path_type=Path),
     default=Path("config.json"),
     show_default=True,
     help=CONFIG_HELP,
@@ -45,12 +55,17 @@ class Plainly(click.Group):
 
 
 def opened(config: Path) -> tuple[Settings, SQLiteStore]:
-    """The settings and the store; ends with exit code 2 when either cannot be used."""
+    """The settings and the store; ends with exit code 2 when either cannot be used.
+
+    A store whose tables a run is just changing ends it with 1.
+    """
     try:
         settings = read_settings(read_json(config))
         store = open_store(settings.store, create=False)
         settings.policy().check(store)
         return settings, store
+    except StoreInUseError as error:
+        raise click.ClickException(str(error)) from None
     except (ConfigValidationError, StoreError) as error:
         for each in getattr(error, "errors", None) or [str(error)]:
             click.echo(each, err=True)

@@ -21,10 +21,13 @@ from pydantic import (
 from journeys.settings import BUILT_IN, TOP_LEVEL
 from target_journeys.destinations import DESTINATIONS
 from target_journeys.destinations.base import Destination
+from target_journeys.environment import from_environment
 from target_journeys.experience_settings import ExperienceSettings
 from target_journeys.people_settings import AccountSettings, ConsentSettings, IdentitySettings
 from target_journeys.policy import Policy
 from target_journeys.wrong_settings import sentences, wrong
+
+ENVIRONMENT = "ENV"  # in place of a file, as the SDK has it
 
 _Destinations = create_model(
     "_Destinations",
@@ -107,7 +110,9 @@ class Settings(BaseModel):
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A configuration file."""
+    """A configuration file; `ENV` is the environment."""
+    if str(path) == ENVIRONMENT:
+        return from_environment(settings_schema())
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

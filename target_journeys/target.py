@@ -32,7 +32,7 @@ from target_journeys.reader import Reader
 from target_journeys.run_log import RunLog
 from target_journeys.settings import Settings, read_settings, settings_schema
 from target_journeys.stage_model import StageModelError, load
-from target_journeys.stores import StoreError, open_store
+from target_journeys.stores import StoreError, StoreInUseError, open_store
 from target_journeys.stores.base import NO_RULE, UnmappedRow
 from target_journeys.stores.sqlite_errors import in_words
 from target_journeys.wrong_settings import wrong
@@ -72,13 +72,14 @@ class TargetJourneys(Target):
             except StoreError:
                 self.store.close()
                 raise
+        except StoreInUseError:
+            raise
         except (StageModelError, StoreError) as error:
             raise wrong([str(error)]) from None
         self.outbox = Outbox(settings.active_destinations())
-        moment = settings.moment(datetime.now(UTC))
-        model = with_learned(self.store, model)
-        self.ledger = Ledger(self.store, model, self.outbox, moment, policy)
-        self.experience = Experience(self.store, model, moment, settings.experience)
+        self._model, self._policy = model, policy
+        self._moment = settings.moment(datetime.now(UTC))
+        self._remember()
         self.keys: dict[str, list[str]] = {}  # stream → key properties, from its SCHEMA
         self.unused: Counter[str] = Counter()  # stream without a rule → records
         self.sent = Sent()
@@ -92,6 +93,23 @@ class TargetJourneys(Target):
         self._started = time.monotonic()
         self.progress = Progress()
         self.log = RunLog(self.logger)
+
+    def _remember(self) -> None:
+        """Read what a run keeps in memory of the store."""
+        self._version = self.store.version()
+        model = with_learned(self.store, self._model)
+        self.ledger = Ledger(self.store, model, self.outbox, self._moment, self._policy)
+        self.experience = Experience(self.store, model, self._moment, self.settings.experience)
+
+    def claim(self) -> None:
+        """Keep other runs from the store until it is closed.
+
+        Raises :class:`StoreInUseError` when another run does not end in time.
+        """
+        self.store.run.begin()
+        if self.store.version() != self._version:  # the run before us has changed it
+            self._policy.check(self.store)
+            self._remember()
 
     @property
     def settings(self) -> Settings:
@@ -239,9 +257,18 @@ class TargetJourneys(Target):
             for each in error.errors:
                 cls.logger.error(each)
             raise SystemExit(2) from None
+        except ValueError:  # of the SDK's JSON reader
+            if not (config and config.parse_env):
+                raise
+            cls.logger.error("An environment variable TARGET_JOURNEYS_… must hold JSON.")
+            raise SystemExit(2) from None
+        except StoreInUseError as error:  # while its tables are being changed
+            cls.logger.error(str(error))
+            raise SystemExit(1) from None
         gc.freeze()  # what was imported is never garbage and need not be looked through again
         gc.set_threshold(GC_THRESHOLD)
         try:
+            target.claim()
             target.listen(file_input)
         except FAILURES as error:
             cls.logger.error(str(error))

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,9 @@ from target_journeys.stage_model import CategorySettings, StageModelSettings, lo
 TOP = Path(__file__).parents[1]
 DOCS = TOP / "docs"
 REFERENCE = DOCS / "reference"
-PAGES = [*(TOP / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md"))]
+PAGES = [
+    *(TOP / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")),
+]
 PAGES += sorted(DOCS.rglob("*.md"))
 COG = ["-I", "docs", "README.md", *(str(page.relative_to(TOP)) for page in DOCS.rglob("*.md"))]
 SCHEMAS: Mapping[str, Mapping[str, Any]] = {
@@ -252,6 +255,15 @@ def test_meltano_declares_what_the_plugin_reads(kind: str) -> None:
         assert declared[name]["description"], name
 
 
+def test_meltano_runs_commands_that_exist() -> None:
+    plugins = yaml.safe_load((TOP / "meltano.yml").read_text(encoding="utf-8"))["plugins"]
+    (plugin,) = plugins["loaders"]
+    for name, each in plugin["commands"].items():
+        assert each["args"] == f"{name} --config ENV"
+        assert name in journeys_command.commands
+        assert each["description"]
+
+
 def test_meltano_hides_the_secrets_of_destinations() -> None:
     plugins = yaml.safe_load((TOP / "meltano.yml").read_text(encoding="utf-8"))["plugins"]
     (plugin,) = plugins["loaders"]
@@ -260,6 +272,36 @@ def test_meltano_hides_the_secrets_of_destinations() -> None:
         for field, schema in destination.model_json_schema()["properties"].items():
             if tables.kind(schema) == "secret":
                 assert f"destinations.{name}.{field}" in sensitive
+
+
+def secrets(schema: Mapping[str, Any], front: str = "") -> Iterator[str]:
+    """The full names of all secrets in a schema."""
+    for name, each in schema.get("properties", {}).items():
+        kinds = [each, *each.get("anyOf", [])]
+        if any(kind.get("format") == "password" for kind in kinds):
+            yield front + name
+        for kind in kinds:
+            yield from secrets(kind, f"{front}{name}.")
+
+
+def test_every_secret_is_hidden_by_meltano_and_has_its_variable() -> None:
+    plugins = yaml.safe_load((TOP / "meltano.yml").read_text(encoding="utf-8"))["plugins"]
+    variables = []
+    for kind, schema in SCHEMAS.items():
+        (plugin,) = plugins[kind]
+        found = list(secrets(schema))
+        assert set(found) <= {each["name"] for each in plugin["settings"] if each.get("sensitive")}
+        names = [f"{plugin['namespace']}_{name}".upper().replace(".", "_") for name in found]
+        variables += names
+    written = (TOP / ".env.example").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^(\w+)=$", written, re.MULTILINE)) == sorted(variables)
+
+
+def test_the_readme_names_the_extras() -> None:
+    project = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    install = (TOP / "README.md").read_text(encoding="utf-8").partition("## Install")[2]
+    named = set(re.findall(r"\[(\w+)\]", install.partition("\n## ")[0]))
+    assert named - {"meltano"} == set(project["optional-dependencies"])
 
 
 # -- nothing of the machine --------------------------------------------------------------------

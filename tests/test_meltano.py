@@ -75,6 +75,29 @@ def test_the_job_runs_and_is_scheduled(project: Path) -> None:
         assert db.execute("select count(*) from journey_stages").fetchone()[0] > 500
 
 
+def test_people_ask_through_meltano_with_the_settings_of_the_project(project: Path) -> None:
+    meltano(project, *PIPELINE)
+    ana = ["email:ana.solberg@mail.test", "CARE-MINT-75"]
+    assert "CARE-MINT-75" in meltano(project, "invoke", "target-journeys:explain", *ana).stdout
+    meltano(project, "invoke", "target-journeys:report", "--out", "page.html")
+    assert "ana.solberg@mail.test" in (project / "page.html").read_text(encoding="utf-8")
+    assert meltano(project, "invoke", "target-journeys:gaps").stdout
+    assert meltano(project, "invoke", "target-journeys:map").stdout
+    meltano(project, "invoke", "target-journeys:refused")
+    meltano(project, "invoke", "target-journeys:deliver")
+
+
+def test_a_state_for_each_mapping(project: Path) -> None:
+    """The mapping is no part of the name of the state: without a suffix they would share one."""
+    meltano(project, *PIPELINE)
+    other = meltano(project, PIPELINE[0], "--state-id-suffix=other", *PIPELINE[1:])
+    assert "tap-journeys: 0 records" not in other.stderr
+    listed = meltano(project, "state", "list").stdout.split()
+    assert {"dev:tap-journeys-to-target-journeys", "dev:tap-journeys-to-target-journeys:other"} <= {
+        *listed
+    }
+
+
 def test_the_demonstration_ends_with_what_the_destinations_hold(project: Path) -> None:
     shutil.copytree(TOP / "tests/sandbox", project / "tests/sandbox")
     meltano_beside = os.pathsep.join((str(TOP / ".venv-meltano/bin"), environment()["PATH"]))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from target_journeys.stores.base import NoStoreError, StoreError
+from target_journeys.stores.base import NoStoreError, StoreError, StoreInUseError
 from target_journeys.stores.sqlite import SQLiteStore
 
-__all__ = ["STORES", "NoStoreError", "StoreError", "open_store"]
+__all__ = ["STORES", "NoStoreError", "StoreError", "StoreInUseError", "open_store"]
 
 STORES: dict[str, type[SQLiteStore]] = {
     "sqlite": SQLiteStore,

@@ -19,6 +19,10 @@ class NoStoreError(StoreError):
     """There is no store yet; a run makes one."""
 
 
+class StoreInUseError(StoreError):
+    """Another run has the store; nothing is wrong, and a later run will do."""
+
+
 EventRow = tuple[str, str | None, str | None, str]  # event id, subject, account, event as JSON
 
 

@@ -10,7 +10,14 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from target_journeys.stores.base import Appended, EventRow, NoStoreError, StoreError, UnmappedRow
+from target_journeys.stores.base import (
+    Appended,
+    EventRow,
+    NoStoreError,
+    StoreError,
+    StoreInUseError,
+    UnmappedRow,
+)
 from target_journeys.stores.sqlite_backlog import SQLiteBacklog
 from target_journeys.stores.sqlite_coverage import SQLiteCoverage
 from target_journeys.stores.sqlite_erasure import SQLiteErasure
@@ -21,6 +28,7 @@ from target_journeys.stores.sqlite_maps import SQLiteMaps
 from target_journeys.stores.sqlite_outbox import SQLiteOutbox
 from target_journeys.stores.sqlite_report import SQLiteReport
 from target_journeys.stores.sqlite_rows import Insert, places
+from target_journeys.stores.sqlite_run import SQLiteRun
 from target_journeys.stores.sqlite_schema import (
     CUSTOMER_COLUMNS,
     STAGE_COLUMNS,
@@ -75,6 +83,7 @@ class SQLiteStore:
         Without ``migrate`` nothing is changed: :meth:`pending` says what a run would do first.
         """
         self.path = path
+        self.run = SQLiteRun(path)
         if not create and not Path(path).exists():
             raise NoStoreError(f"store: {path} does not exist. Run a sync first, or name another.")
         try:
@@ -100,8 +109,11 @@ class SQLiteStore:
             connection.execute(f"pragma cache_size = -{CACHE_KIB}")
             self._refuse_newer()
             if migrate and self.pending():
-                migrations.apply(self.db)
+                with self.transaction():  # of two that start together, one finds it done
+                    migrations.apply(self.db)
         except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                raise self._in_use() from None
             raise in_words(error, path) from None
 
     def pending(self) -> list[str]:
@@ -117,8 +129,19 @@ class SQLiteStore:
                 "Install that version of product-journeys, or name another file."
             )
 
+    def _in_use(self) -> StoreInUseError:
+        return StoreInUseError(
+            f"store: {self.path} is being written by another run. "
+            f"It was waited for {BUSY_TIMEOUT_S} s; run again when that run has ended."
+        )
+
+    def version(self) -> int:
+        """A number that is another one when somebody else has written meanwhile."""
+        return int(self.connection.execute("pragma data_version").fetchone()[0])
+
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and let other runs have it."""
+        self.run.end()
         self.connection.close()
 
     @contextmanager
@@ -137,10 +160,9 @@ class SQLiteStore:
         try:
             self.connection.execute("begin immediate")
         except sqlite3.OperationalError as error:
-            raise StoreError(
-                f"store: {self.path} is being written by another run ({error}). "
-                f"It was waited for {BUSY_TIMEOUT_S} s; run again when that run has ended."
-            ) from None
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            raise self._in_use() from None
 
     def commit(self) -> None:
         """Make the batch durable."""
