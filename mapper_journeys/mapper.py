@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
+import secrets
 import signal
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import PurePath
@@ -166,6 +168,7 @@ class MapperJourneys(InlineMapper):
                 "Name `presets` or `rules_files`, or write `rules`."
             )
         outlet = Outlet()
+        self._started = time.monotonic()
         self.lines = LineMapper(rules, self.logger.warning)
         self.message_reader = LineReader(self.lines, outlet)
         if threading.current_thread() is threading.main_thread():
@@ -173,6 +176,19 @@ class MapperJourneys(InlineMapper):
             signal.signal(signal.SIGINT, outlet.stop)
 
     def process_endofpipe(self) -> None:
+        run_id = os.environ.get("JOURNEYS_RUN_ID") or secrets.token_hex(8)
+        seconds = time.monotonic() - self._started
+        counts = self.lines.counts
+        fields = {
+            "run_id": run_id,
+            "duration_s": round(seconds, 3),
+            "records": counts.records,
+            "events": counts.events,
+            "products": counts.products,
+            "set_aside": counts.set_aside,
+            "unmatched": counts.unmatched,
+        }
+        self.logger.info("Run %s took %.1f s.", run_id, seconds, extra=fields)
         click.echo(f"{self.name}: {self.lines.counts}", err=True)
 
     # The reader maps lines itself; these serve callers that bring messages one by one.

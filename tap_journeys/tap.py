@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import sys
 from collections import Counter
 from functools import cached_property
@@ -144,6 +145,10 @@ class TapJourneys(Tap):
             summary += f", {_count(number, what)} not read"
         if set_aside or failures:
             summary += " (see above)"
+        run_id = os.environ.get("JOURNEYS_RUN_ID") or secrets.token_hex(8)
+        fields = {"run_id": run_id, "records": taken, "streams": len(selected)}
+        fields |= {"not_read": failures.total(), "aside": set_aside.total()}
+        self.logger.info("Run %s read %s.", run_id, _count(taken, "record"), extra=fields)
         click.echo(f"{self.name}: {summary}", err=True)
         if failures:
             return FAILED

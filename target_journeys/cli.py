@@ -18,6 +18,7 @@ from target_journeys.command import (
     CONFIGURATION,
     FAILED,
     LEFT,
+    Plainly,
     config_option,
     json_option,
     opened,
@@ -38,13 +39,14 @@ from target_journeys.map_commands import (
 )
 from target_journeys.outbox import Outbox
 from target_journeys.outlooks import Outlooks
+from target_journeys.progress import Progress
 from target_journeys.report import Shown, report
 from target_journeys.settings import read_json, read_settings
 from target_journeys.stage_model import StageModelError, load
 from target_journeys.stores import StoreError
 
 
-@click.group()
+@click.group(cls=Plainly)
 @click.version_option(package_name="product-journeys")
 def main() -> None:
     """One journey per customer and product: ask the store about them."""
@@ -80,17 +82,25 @@ def explain_command(
     if subject is None:
         raise click.UsageError("Name a SUBJECT, or a gap with --gap.")
     settings, store = opened(config)
-    ahead = Outlooks(store, settings.experience, settings.moment(datetime.now(UTC)))
-    found = explain(store, settings.policy().id_of(subject), product, ahead)
-    if not found["journeys"] and not found["links"]:
-        found = explain(store, subject, product, ahead)  # an account, or a pseudonym
-    store.close()
+    try:
+        model = load(settings.stage_model)
+        ahead = Outlooks(store, settings.experience, settings.moment(datetime.now(UTC)))
+        found = explain(store, settings.policy().id_of(subject), product, ahead, model)
+        if not found["journeys"] and not found["links"]:
+            found = explain(store, subject, product, ahead, model)  # an account, or a pseudonym
+    except StageModelError as error:
+        click.echo(str(error), err=True)
+        sys.exit(CONFIGURATION)
+    finally:
+        store.close()
     if as_json:
         click.echo(json.dumps(found, indent=2))
     else:
         for line in overview(found) if product is None else detail(found):
             click.echo(line)
     if not found["journeys"]:
+        if ":" not in subject:
+            click.echo("SUBJECT has no namespace; write email:… or as the rules name it.", err=True)
         raise SystemExit(1)
 
 
@@ -159,7 +169,9 @@ def forget_command(subject: str, config: Path, *, dry_run: bool, as_json: bool) 
         ledger = Ledger(store, model, outbox, moment, policy)
         analysis = Experience(store, model, moment, settings.experience)
         name = policy.id_of(subject)
-        receipt = forget(ledger, name, analysis, dry_run=dry_run)
+        with Progress() as progress:
+            progress.say("erasing, telling the destinations, writing the file anew")
+            receipt = forget(ledger, name, analysis, dry_run=dry_run)
     except StageModelError as error:
         click.echo(str(error), err=True)
         sys.exit(CONFIGURATION)
@@ -203,7 +215,9 @@ def report_command(config: Path, out: Path, subjects: tuple[str, ...]) -> None:
     moment = settings.moment(datetime.now(UTC))
     try:
         shown = Shown(store, load(settings.stage_model), policy, moment, settings.experience)
-        page = report(shown, [policy.id_of(subject) for subject in subjects])
+        with Progress() as progress:
+            progress.say("drawing the journeys")
+            page = report(shown, [policy.id_of(subject) for subject in subjects])
         out.write_text(page, encoding="utf-8")
     except StageModelError as error:
         click.echo(str(error), err=True)
@@ -216,7 +230,7 @@ def report_command(config: Path, out: Path, subjects: tuple[str, ...]) -> None:
         raise click.ClickException(f"--out: {out} cannot be written ({error.strerror}).") from None
     finally:
         store.close()
-    click.echo(f"{out} ({len(page.encode()) / 1e6:.1f} MB)")
+    click.echo(f"{out} ({len(page.encode()) / 1e3:,.0f} kB)")
 
 
 main.add_command(deliver_command)

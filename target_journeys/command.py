@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from singer_sdk.exceptions import ConfigValidationError
 from target_journeys.settings import ENVIRONMENT, Settings, read_json, read_settings
 from target_journeys.stores import StoreError, StoreInUseError, open_store
 from target_journeys.stores.sqlite import SQLiteStore
+from target_journeys.stores.sqlite_errors import in_words
 
 FAILED = 1  # exit codes, the same for every command
 CONFIGURATION = 2
@@ -37,6 +39,19 @@ config_option = click.option(
 )
 destination_option = click.option("--destination", help="Only rows of this destination.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+class Plainly(click.Group):
+    """Commands whose failures at the store end with one line that says what to do."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(context)
+        except StoreError as error:
+            raise click.ClickException(str(error)) from None
+        except sqlite3.Error as error:
+            raise click.ClickException(str(in_words(error))) from None
 
 
 def opened(config: Path) -> tuple[Settings, SQLiteStore]:

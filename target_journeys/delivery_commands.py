@@ -22,6 +22,7 @@ from target_journeys.command import (
 from target_journeys.deliveries import requests_of
 from target_journeys.outbox import Outbox
 from target_journeys.plan import Planned, plan
+from target_journeys.progress import Progress
 from target_journeys.stores import StoreError
 
 
@@ -45,7 +46,9 @@ def deliver_command(
         if refused:
             with store.transaction():
                 store.backlog.release("waiting")
-        sent = Outbox(destinations).deliver(store, allow_deletes=allow_deletes)
+        with Progress() as progress:
+            progress.say("sending")
+            sent = Outbox(destinations).deliver(store, allow_deletes=allow_deletes)
     except StoreError as error:
         raise click.ClickException(str(error)) from None
     finally:
@@ -109,6 +112,7 @@ def list_command(config: Path, *, destination: str | None, as_json: bool) -> Non
         return
     for name, kind, key, status, _, answer in rows:
         click.echo(f"{name}  {kind}  {key}  {status}  {answer}")
+    click.echo(f"{len(rows):,} rows are refused or of unknown fate")
 
 
 @refused_group.command("show")

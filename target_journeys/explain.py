@@ -8,7 +8,9 @@ from typing import Any
 
 import msgspec
 
+from journeys.model import StageModel
 from target_journeys.explain_experience import evidence_ids, experience, with_evidence
+from target_journeys.explain_ignored import ignored, ignored_lines, next_lines, next_stages
 from target_journeys.identities import ACCOUNTS, PEOPLE
 from target_journeys.outlooks import Outlooks
 from target_journeys.rows import as_mapping, team_mapping
@@ -23,14 +25,20 @@ LINK_WORDS = {"joined": "is", "unlinked": "is no longer", "refused": "is not joi
 
 
 def explain(
-    store: SQLiteStore, subject: str, product: str | None = None, ahead: Outlooks | None = None
+    store: SQLiteStore,
+    subject: str,
+    product: str | None = None,
+    ahead: Outlooks | None = None,
+    model: StageModel | None = None,
 ) -> dict[str, Any]:
     """Everything known of a subject, or of one of its journeys.
 
     ``subject`` may be any id of the person or account; ``product`` an id, name or alias, or a
     category. Keys: ``subject``, ``ids``, ``links``, ``touchpoints``, ``journeys``, ``teams``; each
     journey is its stage record with ``steps``: the visits with the events behind them, and, if
-    ``ahead`` is given, its ``outlook`` and ``suggestions``. An unknown subject has no journeys.
+    ``ahead`` is given, its ``outlook`` and ``suggestions``. With a ``model`` there are also
+    ``ignored``: what moved no journey, of all products, and the ``next_stages`` of each. An unknown
+    subject has no journeys.
     """
     kind, canonical = who(store, subject)
     ids = sorted({name for _, name in store.identities.group(kind, [canonical])} | {canonical})
@@ -56,6 +64,7 @@ def explain(
     for journey in journeys:
         journey["product_name"] = names.get(journey["product"])
         journey["outlook"] = ahead and ahead.of(journey)
+        journey["next_stages"] = next_stages(model, journey) if model else []
         journey["suggestions"] = suggestions.of(journey, owned) if ahead else []
         with_evidence(journey, evidence)
         journey["steps"] = [
@@ -72,6 +81,7 @@ def explain(
         "ids": ids,
         "links": links_of(store, kind, ids),
         "touchpoints": view[6] if view else 0,
+        "ignored": ignored(store, model, kind, canonical, ids) if model else [],
         "journeys": journeys,
         "teams": teams,
     }
@@ -145,6 +155,7 @@ def overview(found: Mapping[str, Any]) -> Iterator[str]:
     if not found["journeys"]:
         yield "  no journeys"
     yield f"  {found['touchpoints']} touchpoints without a product"
+    yield from ignored_lines(found["ignored"])
 
 
 def detail(found: Mapping[str, Any]) -> Iterator[str]:
@@ -173,6 +184,7 @@ def detail(found: Mapping[str, Any]) -> Iterator[str]:
             yield f"  persona: {journey['persona']} since {journey['persona_since']}"
         if journey["outlook"]:
             yield from outlook_lines(journey["outlook"])
+        yield from next_lines(journey["next_stages"])
         for each in journey["suggestions"]:
             yield f"  {each['kind']}: {each['what']} ({each['reason']})"
         if journey["candidates"]:
@@ -184,6 +196,10 @@ def detail(found: Mapping[str, Any]) -> Iterator[str]:
         )
     for team in found["teams"]:
         yield from team_lines(team)
+    if found["ignored"]:
+        yield ""
+        yield "What moved no journey, of all products:"
+        yield from ignored_lines(found["ignored"])
 
 
 def owned_in(rows: Iterable[tuple[object, ...]]) -> set[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -34,6 +35,7 @@ class Tally:
     set_aside_events: int = 0  # of these: events and products that are not what they should be
     forgotten: int = 0  # events of people who were forgotten
     stages_changed: int = 0
+    streams: Counter[str] = field(default_factory=Counter)  # stream → events from it
 
 
 class Intake:
@@ -73,6 +75,7 @@ class Intake:
         taken, self._events = self._events, []
         checked = self._checked(taken)
         self.tally.events += len(taken)
+        self.tally.streams.update(event.source for event, _ in checked.values())
         appended = self.store.append(event_rows(checked.values()))
         self.tally.new += len(appended.new)
         self._replace((body, *checked.pop(name)) for name, body in appended.conflicts.items())

@@ -147,6 +147,7 @@ def actions_command(config: Path, *, as_json: bool) -> None:
             if moved is None
             else f"  difference {moved['value']:+.1%} ({moved['low']:+.1%} to {moved['high']:+.1%})"
         )
+    click.echo(f"{len(found):,} actions; `journeys act` notes one")
 
 
 @click.command("effects")

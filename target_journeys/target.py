@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
+import sqlite3
 import sys
 import time
 from collections import Counter
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
@@ -25,11 +27,14 @@ from target_journeys.experience import Experience
 from target_journeys.learned import with_learned
 from target_journeys.ledger import Ledger
 from target_journeys.outbox import Outbox, Sent
+from target_journeys.progress import Progress
 from target_journeys.reader import Reader
+from target_journeys.run_log import RunLog
 from target_journeys.settings import Settings, read_settings, settings_schema
 from target_journeys.stage_model import StageModelError, load
 from target_journeys.stores import StoreError, StoreInUseError, open_store
-from target_journeys.stores.base import UnmappedRow
+from target_journeys.stores.base import NO_RULE, UnmappedRow
+from target_journeys.stores.sqlite_errors import in_words
 from target_journeys.wrong_settings import wrong
 
 GC_THRESHOLD = 100_000  # allocations; events hold no cycles, so there is little to find
@@ -39,7 +44,7 @@ FAILURES = (  # what ends a run, with a sentence that says what to do
     RecordsWithoutSchemaException,
     StoreError,
 )
-NO_RULE = "no rule reads this stream"
+
 FIRST_BATCH = 1  # records: the first STATE is acknowledged at once
 LARGEST_BATCH = 200_000  # records; held as JSON, some hundred bytes each, until they are folded
 LONGEST_BATCH_S = 15  # no STATE waits longer for its commit while records flow
@@ -85,6 +90,9 @@ class TargetJourneys(Target):
         self._has_state = False
         self._batch = FIRST_BATCH
         self._since: float | None = None
+        self._started = time.monotonic()
+        self.progress = Progress()
+        self.log = RunLog(self.logger)
 
     def _remember(self) -> None:
         """Read what a run keeps in memory of the store."""
@@ -146,6 +154,8 @@ class TargetJourneys(Target):
         now = time.monotonic()
         if self._since is None:
             self._since = now
+        tally = self.ledger.tally
+        self.progress.count(tally.events, f"events, {tally.stages_changed:,} stages changed")
         if self.ledger.pending >= LARGEST_BATCH or now - self._since > LONGEST_BATCH_S:
             self.commit()
 
@@ -155,6 +165,7 @@ class TargetJourneys(Target):
             # Each batch folds its customers anew, so in a backfill batches must grow fast: 1, 4,
             # 64, 16,384 … records.
             self._batch = min(4 * self.ledger.pending**2, LARGEST_BATCH)
+            self.progress.count(self.ledger.pending, "records are made journeys")
             self.ledger.commit()
         self._since = None
         self._acknowledge()
@@ -169,6 +180,7 @@ class TargetJourneys(Target):
 
     def process_endofpipe(self) -> None:
         """Commit what is left, let time do its part, tell the destinations."""
+        self.progress.say("closing the run")
         self.experience.prepare()
         self.ledger.close_run()
         self._acknowledge()
@@ -180,13 +192,25 @@ class TargetJourneys(Target):
             )
         erasing = self.settings.identity.erase_on_request
         erased = erase_who_asked(self.ledger, self.experience) if erasing else []
+        self.progress.say("counting what journeys were like")
         self.experience.update()
+        self.progress.say("sending")
         self.sent = self.outbox.deliver(self.store)
         if erasing:
             self.erased, self.is_proven = len(erased), finish(self.ledger, erased)
         else:
             self.asking = len(who_asked(self.store))
         self.store.close()
+        self.progress.end()
+        self.log.streams(self.ledger.tally.streams)
+        self.log.end(time.monotonic() - self._started, self.counts())
+
+    def counts(self) -> dict[str, int]:
+        """Everything that the run counted."""
+        tally = self.ledger.tally
+        own = {each.name: getattr(tally, each.name) for each in fields(tally)}
+        del own["streams"]
+        return own | asdict(self.sent) | {"erased": self.erased, "asking": self.asking}
 
     @property
     def exit_code(self) -> int:
@@ -249,7 +273,11 @@ class TargetJourneys(Target):
         except FAILURES as error:
             cls.logger.error(str(error))
             raise SystemExit(1) from None
+        except sqlite3.Error as error:
+            cls.logger.error(str(in_words(error, target.store.path)))
+            raise SystemExit(1) from None
         finally:
+            target.progress.end()
             target.ledger.abandon()
             target.store.close()
         sys.stderr.write(target.summary() + "\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -221,39 +220,6 @@ def test_yaml_is_yaml_and_loads(block: str, tmp_path: Path) -> None:
         # several ways to write one key may stand below each other: each must be YAML by itself
         for part in re.split(r"^(?=\w)", block, flags=re.MULTILINE):
             yaml.safe_load(part)
-
-
-def test_the_tutorial_prints_what_it_says(tmp_path: Path) -> None:
-    text = (DOCS / "tutorial.md").read_text(encoding="utf-8")
-    first, late = re.findall(r"```csv\n(.*?)```", text, re.DOTALL)
-    (tmp_path / "visits.csv").write_text(first)
-    (tmp_path / "rules.yml").write_text(re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)[0])
-    (tmp_path / "config.json").write_text(re.findall(r"```json\n(.*?)```", text, re.DOTALL)[0])
-    scripts = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
-    scripts = [script for script in scripts if not script.startswith("sqlite3")]
-    own = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-
-    def shell(script: str) -> str:
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script],
-            cwd=tmp_path,
-            env=own,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout + done.stderr
-
-    run, why, other, again = scripts
-    said = [shell(script) for script in (run, why, other, again)]
-    with (tmp_path / "visits.csv").open("a") as file:
-        file.write(late)
-    said.append(shell(again))
-    said.append(shell(why))
-    everything = "".join(said).splitlines()
-    printed = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
-    for line in "".join(printed).splitlines():
-        assert line in everything or line == "visits|no customer|1", line
 
 
 # -- the sample configuration and Meltano ------------------------------------------------------

@@ -171,7 +171,9 @@ class FileStream(SourceStream):
                 rows = CsvRows(file, encoding, settings.delimiter)
                 header = csv_header(rows, progress)
                 if header and not set(settings.primary_keys) <= set(header):
-                    raise UnreadableError("its header lacks a column that `primary_keys` names")
+                    raise UnreadableError(
+                        "its header lacks a column that `primary_keys` names; is `delimiter` right?"
+                    )
             if behind and behind.offset > progress.offset:
                 file.seek(behind.offset)
                 self._progress = progress = behind

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from target_journeys.stores.base import StoreError, StoreInUseError
+from target_journeys.stores.base import NoStoreError, StoreError, StoreInUseError
 from target_journeys.stores.sqlite import SQLiteStore
 
-__all__ = ["STORES", "StoreError", "StoreInUseError", "open_store"]
+__all__ = ["STORES", "NoStoreError", "StoreError", "StoreInUseError", "open_store"]
 
 STORES: dict[str, type[SQLiteStore]] = {
     "sqlite": SQLiteStore,
 }
 
 
-def open_store(url: str, *, create: bool = True) -> SQLiteStore:
+def open_store(url: str, *, create: bool = True, migrate: bool = True) -> SQLiteStore:
     """The store that an URL names: ``sqlite:///journeys.db``, relative to the current directory.
 
     Raises :class:`StoreError`.
@@ -21,4 +21,4 @@ def open_store(url: str, *, create: bool = True) -> SQLiteStore:
     if not separator or scheme not in STORES or not path:
         known = ", ".join(f"{name}:///PATH" for name in STORES)
         raise StoreError(f"store: the URL is not one of {known}.")
-    return STORES[scheme](path, create=create)
+    return STORES[scheme](path, create=create, migrate=migrate)

@@ -8,10 +8,15 @@ from itertools import islice
 from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
+NO_RULE = "no rule reads this stream"  # a reason why a record is not used
 
 
 class StoreError(Exception):
     """The store cannot be used; the message says what is wrong and what to do."""
+
+
+class NoStoreError(StoreError):
+    """There is no store yet; a run makes one."""
 
 
 class StoreInUseError(StoreError):

@@ -13,12 +13,15 @@ from sqlite_utils import Database
 from target_journeys.stores.base import (
     Appended,
     EventRow,
+    NoStoreError,
     StoreError,
     StoreInUseError,
     UnmappedRow,
 )
 from target_journeys.stores.sqlite_backlog import SQLiteBacklog
+from target_journeys.stores.sqlite_coverage import SQLiteCoverage
 from target_journeys.stores.sqlite_erasure import SQLiteErasure
+from target_journeys.stores.sqlite_errors import in_words
 from target_journeys.stores.sqlite_experience import SQLiteExperience
 from target_journeys.stores.sqlite_identities import SQLiteIdentities
 from target_journeys.stores.sqlite_maps import SQLiteMaps
@@ -74,12 +77,15 @@ def _by_customer(row: EventRow) -> str:
 class SQLiteStore:
     """Events, journeys and the outbox in one file; nothing but SQL lives here."""
 
-    def __init__(self, path: str, *, create: bool = True) -> None:
-        """Open the file, create or migrate its tables. Raises :class:`StoreError`."""
+    def __init__(self, path: str, *, create: bool = True, migrate: bool = True) -> None:
+        """Open the file, create or migrate its tables. Raises :class:`StoreError`.
+
+        Without ``migrate`` nothing is changed: :meth:`pending` says what a run would do first.
+        """
         self.path = path
         self.run = SQLiteRun(path)
         if not create and not Path(path).exists():
-            raise StoreError(f"store: {path} does not exist. Run a sync first, or name another.")
+            raise NoStoreError(f"store: {path} does not exist. Run a sync first, or name another.")
         try:
             existed = Path(path).exists()
             connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
@@ -94,21 +100,27 @@ class SQLiteStore:
             self.experience = SQLiteExperience(connection)
             self.maps = SQLiteMaps(connection)
             self.report = SQLiteReport(connection)
-            connection.execute(f"pragma page_size = {PAGE_BYTES}")  # of a new file
-            connection.execute("pragma journal_mode = wal")
+            self.coverage = SQLiteCoverage(connection, path)
+            if migrate:
+                connection.execute(f"pragma page_size = {PAGE_BYTES}")  # of a new file
+                connection.execute("pragma journal_mode = wal")
             connection.execute("pragma synchronous = normal")
             connection.execute(f"pragma wal_autocheckpoint = {CHECKPOINT_PAGES}")
             connection.execute(f"pragma cache_size = -{CACHE_KIB}")
-            self._migrate()
+            self._refuse_newer()
+            if migrate and self.pending():
+                with self.transaction():  # of two that start together, one finds it done
+                    migrations.apply(self.db)
         except sqlite3.DatabaseError as error:
             if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
                 raise self._in_use() from None
-            raise StoreError(
-                f"store: {path} cannot be used as a SQLite file ({error}). "
-                "Check the path and its permissions, or name another file."
-            ) from None
+            raise in_words(error, path) from None
 
-    def _migrate(self) -> None:
+    def pending(self) -> list[str]:
+        """The changes of tables that a store of an older version lacks."""
+        return [each.name for each in migrations.pending(self.db)]
+
+    def _refuse_newer(self) -> None:
         known = {each.name for each in migrations.pending(Database(memory=True))}
         newer = [each.name for each in migrations.applied(self.db) if each.name not in known]
         if newer:
@@ -116,9 +128,6 @@ class SQLiteStore:
                 f"store: {self.path} was written by a newer version ({newer[0]}). "
                 "Install that version of product-journeys, or name another file."
             )
-        if migrations.pending(self.db):
-            with self.transaction():  # of two that start together, one finds it done
-                migrations.apply(self.db)
 
     def _in_use(self) -> StoreInUseError:
         return StoreInUseError(
@@ -447,6 +456,14 @@ class SQLiteStore:
             (json.dumps(list(subjects)),),
         )
         self.connection.executemany("insert into unresolved_events values (?, ?, ?, ?)", rows)
+
+    def doubts_of(self, subject: str) -> list[tuple[str, str, int]]:
+        """(stream, reason, count) of what could not be attributed for one subject."""
+        return self.connection.execute(
+            "select stream, reason, sum(count) from unresolved_events where subject = ? "
+            "group by 1, 2 order by 3 desc, 1, 2",
+            (subject,),
+        ).fetchall()
 
     def unresolved(self) -> list[tuple[str, str, int]]:
         """(stream, reason, count) of what could not be attributed, most first."""
