@@ -114,8 +114,7 @@ class _Requests(BaseHTTPRequestHandler):
 class _Server(ThreadingHTTPServer):
     """One vendor's port; closing it ends the connections that clients keep open."""
 
-    daemon_threads = False
-    block_on_close = True
+    daemon_threads = True  # a program that forgot to stop it ends nevertheless
     request_queue_size = 128
     allow_reuse_address = True
 
@@ -124,6 +123,7 @@ class _Server(ThreadingHTTPServer):
         self.mistakes: list[Exception] = []
         self._open: set[socket.socket] = set()
         self._open_lock = threading.Lock()
+        self._busy: set[threading.Thread] = set()
         super().__init__(("127.0.0.1", port), _Requests)
         self._thread = threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True)
 
@@ -143,6 +143,9 @@ class _Server(ThreadingHTTPServer):
                     connection.shutdown(socket.SHUT_RDWR)
                 except OSError:  # the other side was faster
                     continue
+            busy = list(self._busy)
+        for thread in busy:
+            thread.join()
         self.server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -154,6 +157,15 @@ class _Server(ThreadingHTTPServer):
         with self._open_lock:
             self._open.add(request)
         super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        with self._open_lock:
+            self._busy.add(threading.current_thread())
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            with self._open_lock:
+                self._busy.discard(threading.current_thread())
 
     def shutdown_request(self, request: Any) -> None:
         with self._open_lock:

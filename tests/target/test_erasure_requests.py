@@ -107,6 +107,8 @@ def test_it_erases_what_journeys_forget_erases(kept, tmp_path):
     for (name,) in names:
         if name not in ("forgotten", "notes"):
             rows = f'select * from "{name}"'
+            if name == "journey_maps":  # one was drawn twice, the other once
+                rows = "select category, persona, period, drawn_at, body from journey_maps"
             assert kept.ask(rows) == by_hand.ask(rows), name
     hashes = "select count(*) from forgotten"
     assert kept.ask(hashes) == by_hand.ask(hashes)
