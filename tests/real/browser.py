@@ -59,7 +59,7 @@ def look(page: Path, axe: Path, word: str, scheme: str) -> dict[str, Any]:
         rows_after = len(driver.find_elements(By.CSS_SELECTOR, "#portfolio-table tbody tr"))
         driver.find_element(By.TAG_NAME, "body").send_keys(Keys.HOME)
         driver.execute_script("document.activeElement.blur()")
-        summaries = driver.find_elements(By.CSS_SELECTOR, "summary")
+        summaries = driver.find_elements(By.CSS_SELECTOR, ".lane summary")
         for summary in summaries[:1]:
             summary.send_keys(Keys.ENTER)
         steps = driver.find_elements(By.CSS_SELECTOR, "details[open] li")
